@@ -1,0 +1,1 @@
+"""v2v-import-service: imports virtual machines with virt-v2v."""

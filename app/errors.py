@@ -1,0 +1,348 @@
+"""The error tree: every expected failure, with the status and the stable code that clients see.
+
+AppError
+├── InvalidRequestError (400)      malformed JSON, cursor or header
+├── UnauthorizedError (401) · ForbiddenError (403) · NotFoundError (404)
+├── ConflictError (409)            a clash with state, one subclass a code
+├── PreconditionFailedError (412) · TooLargeError (413) · UnprocessableError (422) · TooManyError (429)
+├── UnavailableError (503)         a host or Redis can't be reached
+│   └── HostError                  a proxy host refused or failed us, one subclass a code
+├── DeadlineError (504)
+└── ImportFailureError (422)       an import can't go on, one subclass a code
+"""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class FieldError(BaseModel):
+    """One fault in a request body; `pointer` is a JSON pointer (RFC 6901) into it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457): one form in HTTP answers, on imports and in events."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str | None = None
+    errors: tuple[FieldError, ...] = ()
+
+
+class AppError(Exception):
+    """An expected failure. Each concrete subclass owns one code; `hint` says what to do about it."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+    hint: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        hint: str | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        """`detail` is a sentence to the user; without one the title stands."""
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.errors = errors
+        self.own_hint = hint
+        self.retry_after_seconds = retry_after_seconds
+
+    def to_problem(self) -> Problem:
+        return Problem(
+            type=f"/problems/{self.code}",
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            code=self.code,
+            hint=self.own_hint or self.hint,
+            errors=self.errors,
+        )
+
+
+def problem_classes() -> list[type[AppError]]:
+    """Every concrete error, ordered by code: the list that the docs and `/v1/kinds` show."""
+    found: dict[str, type[AppError]] = {}
+    waiting: list[type[AppError]] = [AppError]
+    while waiting:
+        kind = waiting.pop()
+        found[kind.code] = found.get(kind.code, kind)
+        waiting.extend(kind.__subclasses__())
+    return [found[code] for code in sorted(found)]
+
+
+def problem_from(data: dict[str, Any]) -> Problem:
+    """The problem that was saved as JSON in a row."""
+    return Problem.model_validate(data)
+
+
+class InvalidRequestError(AppError):
+    status, code, title = 400, "invalid_request", "The request is malformed"
+
+
+class InvalidCursorError(InvalidRequestError):
+    code, title = "invalid_cursor", "The cursor is malformed"
+    hint = "Give back a cursor exactly as it was received, or none to begin anew."
+
+
+class UnauthorizedError(AppError):
+    status, code, title = 401, "unauthorized", "A valid token is needed"
+    hint = "Send `Authorization: Bearer TOKEN`; `v2v-import token create` makes one."
+
+
+class ForbiddenError(AppError):
+    status, code, title = 403, "forbidden", "The token's role does not allow this"
+
+
+class NotFoundError(AppError):
+    status, code, title = 404, "not_found", "There is no such resource"
+
+
+class MethodNotAllowedError(AppError):
+    status, code, title = 405, "method_not_allowed", "The resource has no such method"
+
+
+class NotAcceptableError(AppError):
+    status, code, title = 406, "not_acceptable", "The answer has no such media type"
+
+
+class UnsupportedMediaTypeError(AppError):
+    status, code, title = 415, "unsupported_media_type", "The body has the wrong media type"
+    hint = "Send JSON with `Content-Type: application/json`."
+
+
+class RangeNotSatisfiableError(AppError):
+    status, code, title = 416, "range_not_satisfiable", "The range lies outside the content"
+
+
+class ConflictError(AppError):
+    status, code, title = 409, "conflict", "The request clashes with the resource's state"
+
+
+class NameInUseError(ConflictError):
+    code, title = "name_in_use", "The name is in use"
+    hint = "Choose another name, or remove what bears it."
+
+
+class InUseError(ConflictError):
+    code, title = "in_use", "The resource is in use"
+    hint = "End what uses it first; the detail names it."
+
+
+class IdempotencyKeyReusedError(ConflictError):
+    code, title = "idempotency_key_reused", "The idempotency key came with another body before"
+    hint = "Use a new key for a new request."
+
+
+class ImportNotEndedError(ConflictError):
+    code, title = "import_not_ended", "The import has not ended"
+    hint = "Cancel it, or wait until it has ended."
+
+
+class ImportEndedError(ConflictError):
+    code, title = "import_ended", "The import has ended"
+
+
+class ImportNotRetryableError(ConflictError):
+    code, title = "import_not_retryable", "Only a failed or cancelled import can be retried"
+
+
+class ImportNotQueuedError(ConflictError):
+    code, title = "import_not_queued", "Only a queued import can be changed this way"
+
+
+class PreconditionFailedError(AppError):
+    status, code, title = 412, "precondition_failed", "The resource has changed since it was read"
+    hint = "Read it again and repeat the change with the new ETag."
+
+
+class TooLargeError(AppError):
+    status, code, title = 413, "too_large", "The request body is too large"
+
+
+class UnprocessableError(AppError):
+    status, code, title = 422, "validation_error", "The request does not fit the schema"
+
+
+class UnknownReferenceError(UnprocessableError):
+    code, title = "unknown_reference", "The body refers to something that does not exist"
+
+
+class UnsupportedPropertyError(UnprocessableError):
+    code, title = "unsupported_property", "This combination of properties can't be carried out"
+
+
+class InvalidNameError(UnprocessableError):
+    code, title = "invalid_name", "The VM's name is not allowed"
+    hint = "A name has 1 to 255 characters, no `/`, no control characters, and is neither `.` nor `..`."
+
+
+class TooManyError(AppError):
+    status, code, title = 429, "too_many_requests", "There are too many requests"
+
+
+class UnavailableError(AppError):
+    status, code, title = 503, "unavailable", "Something that is needed can't be reached now"
+
+
+class EventsUnavailableError(UnavailableError):
+    code, title = "events_unavailable", "Event streams are not available now"
+    hint = "Redis can't be reached. Imports go on; try the stream again in a moment."
+
+
+class SchemaMismatchError(UnavailableError):
+    code, title = "schema_mismatch", "The database's schema is not this program's"
+    hint = "Run `v2v-import migrate`, or update this program."
+
+
+class DeadlineError(AppError):
+    status, code, title = 504, "deadline_exceeded", "The other side did not answer in time"
+
+
+# --- proxy hosts -----------------------------------------------------------------------------------------
+
+
+class HostError(UnavailableError):
+    code, title = "host_failed", "The proxy host failed"
+
+
+class HostUnreachableError(HostError):
+    code, title = "host_unreachable", "The proxy host does not answer"
+    hint = "Check the address, the port, the firewall and that sshd runs on the host."
+
+
+class HostConnectionLostError(HostError):
+    code, title = "host_connection_lost", "The connection to the proxy host was lost"
+    hint = "Nothing to do: what runs on the host goes on, and the service connects again."
+
+
+class HostAuthenticationError(HostError):
+    code, title = "host_authentication_failed", "The proxy host refused the user name or key"
+    hint = "Check the user name and that the key is in the host's authorized_keys."
+
+
+class HostKeyMismatchError(HostError):
+    code, title = "host_key_mismatch", "The proxy host shows another host key than the one accepted"
+    hint = "If the host was reinstalled, accept its new key with a PATCH of `host_key`; else beware."
+
+
+class HostKeyUnverifiedError(HostError):
+    code, title = "host_key_unverified", "The proxy host's key has not been accepted yet"
+    hint = "Compare `status.fingerprint` with the host's, then PATCH `host_key` with `status.offered_host_key`."
+
+
+class HostCommandError(HostError):
+    code, title = "host_command_failed", "A command on the proxy host failed"
+
+
+class HostDeadlineError(HostError):
+    status, code, title = 504, "host_deadline", "The proxy host did not answer in time"
+
+
+class SudoRefusedError(HostError):
+    code, title = "sudo_refused", "The user may not become root on the proxy host"
+    hint = "Allow `sudo -n` for the user, or set `sudo` to false and use root."
+
+
+class PythonMissingError(HostError):
+    code, title = "python_missing", "The proxy host has no Python 3.7 or newer"
+    hint = "Install python3 on the proxy host."
+
+
+class VirtV2vMissingError(HostError):
+    code, title = "virt_v2v_missing", "The proxy host has no virt-v2v"
+    hint = "Install virt-v2v on the proxy host, or set `virt_v2v_path`."
+
+
+class WorkDirUnusableError(HostError):
+    code, title = "work_dir_unusable", "The proxy host's work directory can't be used"
+    hint = "It must be an absolute path of at most 40 bytes that the user can create and write."
+
+
+class FencedError(AppError):
+    """A newer turn has taken over; the older one must do nothing more. Never shown to clients."""
+
+    status, code, title = 409, "fenced", "A newer turn has taken over"
+
+
+# --- imports ---------------------------------------------------------------------------------------------
+
+
+class ImportFailureError(AppError):
+    """An import can't go on. In `POST /v1/imports/check` it is the answer, else it is on the import."""
+
+    status, code, title = 422, "import_failed", "The import failed"
+
+
+class NoProxyHostError(ImportFailureError):
+    code, title = "no_proxy_host", "No proxy host can take this import"
+    hint = "The detail names each proxy host of the data center and why it can't."
+
+
+class MissingAbilityError(ImportFailureError):
+    code, title = "missing_ability", "The proxy host's virt-v2v lacks an ability that the import needs"
+    hint = "Choose another proxy host or install a newer virt-v2v."
+
+
+class SourceNotAllowedError(ImportFailureError):
+    code, title = "source_not_allowed", "The path lies outside the proxy host's source_roots"
+    hint = "Add a directory that holds it to `source_roots` of the proxy host."
+
+
+class SourceNotFoundError(ImportFailureError):
+    code, title = "source_not_found", "The source is not there"
+
+
+class SourceUnreadableError(ImportFailureError):
+    code, title = "source_unreadable", "The source can't be read"
+
+
+class InvalidSourceError(ImportFailureError):
+    code, title = "invalid_source", "The source is not what its kind says"
+
+
+class UnsafeImageError(ImportFailureError):
+    code, title = "unsafe_image", "A disk image refers to something outside its own directory"
+    hint = "Flatten the image (`qemu-img convert`) and import the result."
+
+
+class NoRoomError(ImportFailureError):
+    code, title = "no_room", "There is not enough free space"
+
+
+class DomainUnusableError(ImportFailureError):
+    code, title = "storage_domain_unusable", "The storage domain can't be used"
+
+
+class ConcernsNotAcceptedError(ImportFailureError):
+    code, title = "concerns_not_accepted", "The VM has critical concerns"
+    hint = "Mend them, or name their codes in `accept_concerns`."
+
+
+class ConversionFailedError(ImportFailureError):
+    code, title = "conversion_failed", "virt-v2v failed"
+    hint = "Read the import's log."
+
+
+class ConversionLostError(ImportFailureError):
+    code, title = "conversion_lost", "virt-v2v ended without a trace"
+    hint = "The proxy host was probably restarted, or the process was killed. Retry the import."
+
+
+class OutputInvalidError(ImportFailureError):
+    code, title = "output_invalid", "virt-v2v reported success, but its output is not right"

@@ -1,0 +1,63 @@
+"""Every setting of the service; each is also an environment variable `V2V_IMPORT_…`."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read once, at the top (main, worker, cli), and passed down."""
+
+    model_config = SettingsConfigDict(env_prefix="V2V_IMPORT_", frozen=True, extra="ignore")
+
+    data_dir: Path = Path("v2v-import-data")
+    """Where `up` keeps its database, Redis, key file and admin token."""
+    database_url: str | None = None
+    """SQLAlchemy URL (`postgresql+asyncpg://…`, `sqlite+aiosqlite:///…`); none = SQLite in `data_dir`."""
+    redis_url: str | None = None
+    """`redis://…`, `rediss://…` or `unix://…`; none = the private Redis that `up` starts."""
+    key_file: Path | None = None
+    """The file with the key that seals secrets; none = `data_dir`/secret-key, made at the first start."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8400, ge=0, le=65535)
+
+    worker_turns: int = Field(default=20, ge=1)
+    """Turns that one worker runs at the same time."""
+    turn_timeout_seconds: float = Field(default=300, gt=0)
+    """A turn that takes longer is ended; the next one goes on where it stopped."""
+    beat_seconds: float = Field(default=2, gt=0)
+    worker_dead_after_seconds: float = Field(default=8, gt=0)
+    sweep_seconds: float = Field(default=1, gt=0)
+    host_check_seconds: float = Field(default=30, gt=0)
+    """How often an enabled proxy host is probed again."""
+    host_retry_seconds: float = Field(default=5, gt=0)
+    """How soon a turn that lost its proxy host tries again."""
+    host_unreachable_limit_seconds: float = Field(default=3600, gt=0)
+    """How long a running import waits for a proxy host that doesn't answer before it fails."""
+    stall_after_seconds: float = Field(default=600, gt=0)
+    """No output and no I/O by virt-v2v for so long makes a `stalled` warning."""
+    progress_save_seconds: float = Field(default=3, gt=0)
+    stop_grace_seconds: float = Field(default=10, gt=0)
+    """How long virt-v2v may take to end on SIGTERM before SIGKILL."""
+
+    log_cap_bytes: int = Field(default=16 * 2**20, ge=2**16)
+    """How much of one attempt's log is kept (its head and its tail)."""
+    body_limit_bytes: int = Field(default=2**20, ge=1024)
+    event_buffer: int = Field(default=10_000, ge=10)
+    """Events that the live stream in Redis holds."""
+    ping_seconds: float = Field(default=15, gt=0)
+    ticket_lifetime_seconds: int = Field(default=12 * 3600, ge=1)
+    idempotency_lifetime_seconds: int = Field(default=24 * 3600, ge=1)
+
+    log_format: str = Field(default="console", pattern="^(console|json)$")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    def resolved_database_url(self) -> str:
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.resolve() / 'v2v-import.sqlite3'}"
+
+    def resolved_redis_url(self) -> str:
+        return self.redis_url or f"unix://{self.data_dir.resolve() / 'redis' / 'redis.sock'}"
+
+    def resolved_key_file(self) -> Path:
+        return self.key_file or self.data_dir.resolve() / "secret-key"
