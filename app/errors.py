@@ -243,7 +243,9 @@ class HostKeyMismatchError(HostError):
 
 class HostKeyUnverifiedError(HostError):
     code, title = "host_key_unverified", "The proxy host's key has not been accepted yet"
-    hint = "Compare `status.fingerprint` with the host's, then PATCH `host_key` with `status.offered_host_key`."
+    hint = (
+        "Compare `status.fingerprint` with the host's, then PATCH `host_key` with `status.offered_host_key`."
+    )
 
 
 class HostCommandError(HostError):

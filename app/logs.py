@@ -7,7 +7,9 @@ from typing import Any
 
 import structlog
 
-SECRET_FIELDS = frozenset({"password", "private_key", "token", "ticket", "secret", "luks_keys", "authorization"})
+SECRET_FIELDS = frozenset(
+    {"password", "private_key", "token", "ticket", "secret", "luks_keys", "authorization"}
+)
 MASK = "***"
 
 
