@@ -1,0 +1,116 @@
+"""The database: an engine, sessions, and the schema that this program needs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, event, func, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from app.errors import SchemaMismatchError
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+ADMISSION_LOCK = 0x7632_7661
+"""The PostgreSQL advisory lock (any constant) under which slots and bytes are given out."""
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # The driver must not open transactions by itself: `_begin_sqlite` does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("foreign_keys=ON", "journal_mode=WAL", "busy_timeout=15000", "synchronous=NORMAL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads first and writes later can't wait for a lock: it fails at once.
+    reads_only = connection.get_execution_options().get("reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+def make_engine(url: str) -> AsyncEngine:
+    """An engine for SQLite (WAL, foreign keys on) or PostgreSQL."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = create_async_engine(url)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+class Database:
+    """Sessions for the edges; each is one transaction, committed when its block ends well."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = make_engine(url)
+        self._writing = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._reading = async_sessionmaker(
+            self.engine.execution_options(reads_only=True), expire_on_commit=False
+        )
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """One transaction that writes. SQLite lets one in at a time; the others wait for it."""
+        async with self._writing.begin() as session:
+            yield session
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """One transaction that only reads: one consistent view, and no waiting for writers."""
+        async with self._reading.begin() as session:
+            yield session
+
+    async def check_schema(self) -> None:
+        """Raises SchemaMismatchError when the database is older or newer than this program."""
+        found, wanted = await self.schema_version(), newest_version()
+        if found != wanted:
+            raise SchemaMismatchError(
+                f"The database has schema {found or 'none'}, this program needs {wanted}."
+            )
+
+    async def schema_version(self) -> str | None:
+        """The migration that the database is at; None when there is none. Raises DBAPIError."""
+        async with self.engine.connect() as connection:
+            try:
+                return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar()
+            except DBAPIError:
+                await connection.rollback()
+                await connection.execute(text("SELECT 1"))
+                return None
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+async def lock_admission(session: AsyncSession) -> None:
+    """Wait until no other transaction gives out slots; SQLite has one writer anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
+
+
+def _alembic(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = url
+    return config
+
+
+def newest_version() -> str | None:
+    """The newest migration that this program knows."""
+    return ScriptDirectory.from_config(_alembic("")).get_current_head()
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the database's schema to a revision. Blocks: call it outside the event loop."""
+    if revision == "base":
+        command.downgrade(_alembic(url), revision)
+    else:
+        command.upgrade(_alembic(url), revision)

@@ -1,0 +1,33 @@
+"""Tables and the shapes that clients see, one file per resource."""
+
+from sqlmodel import SQLModel
+
+from app.models.attempts import Artifact, Attempt, LogChunk, Reservation, TimelineEntry
+from app.models.data_centers import DataCenter
+from app.models.idempotency import IdempotencyRecord
+from app.models.imports import ImportLabel, VmImport
+from app.models.proxy_hosts import ProxyHost
+from app.models.storage_domains import StorageDomain
+from app.models.tokens import ApiToken, StreamTicket
+from app.models.vms import Disk, Vm, VmName
+from app.models.workers import Worker
+
+TABLES: tuple[type[SQLModel], ...] = (
+    ApiToken,
+    StreamTicket,
+    DataCenter,
+    StorageDomain,
+    ProxyHost,
+    VmImport,
+    ImportLabel,
+    Attempt,
+    Artifact,
+    Reservation,
+    LogChunk,
+    TimelineEntry,
+    Vm,
+    VmName,
+    Disk,
+    Worker,
+    IdempotencyRecord,
+)

@@ -1,0 +1,186 @@
+"""Proxy hosts: hosts with virt-v2v that the service reaches over SSH."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, SecretStr, StringConstraints
+from pydantic import Field as ShapeField
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from app.errors import Problem
+from app.models.columns import Typed, UtcDateTime, UtcTime, new_id, now
+from app.models.common import HostPath, Plain, ResourceName, Shape
+
+ALLOWED_ENVIRONMENT = ("VIRTIO_WIN", "VIRT_TOOLS_DATA_DIR")
+ALLOWED_ENVIRONMENT_PREFIX = "LIBGUESTFS_"
+LONGEST_VALUE = 4096
+
+
+class HostState(StrEnum):
+    UNVERIFIED = "unverified"
+    CHECKING = "checking"
+    UP = "up"
+    UNUSABLE = "unusable"
+    UNREACHABLE = "unreachable"
+    DISABLED = "disabled"
+
+
+class VirtV2vStatus(Shape):
+    """What the host's virt-v2v says of itself."""
+
+    version: str
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+
+
+class HostStatus(Shape):
+    """What the last probe found. `running_imports` is counted when the host is read, not stored."""
+
+    state: HostState = HostState.UNVERIFIED
+    problem: Problem | None = None
+    checked_at: UtcTime | None = None
+    offered_host_key: str | None = None
+    fingerprint: str | None = None
+    virt_v2v: VirtV2vStatus | None = None
+    cpu_count: int | None = None
+    memory_bytes: int | None = None
+    free_bytes: int | None = None
+    boot_id: str | None = None
+    running_imports: int = 0
+
+
+class ProxyHost(SQLModel, table=True):
+    __tablename__ = "proxy_hosts"
+    __table_args__ = (UniqueConstraint("data_center_id", "name"),)
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    data_center_id: UUID = Field(foreign_key="data_centers.id", index=True)
+    name: str
+    address: str
+    port: int
+    username: str
+    sudo: bool
+    host_key: str | None = None
+    work_dir: str
+    virt_v2v_path: str
+    source_roots: tuple[str, ...] = Field(default=(), sa_type=Typed(tuple[str, ...]))
+    environment: dict[str, str] = Field(default_factory=dict, sa_type=Typed(dict[str, str]))
+    max_concurrent_imports: int | None = None
+    enabled: bool = True
+    sealed_secrets: bytes | None = None
+    has_private_key: bool = False
+    has_password: bool = False
+    status: HostStatus = Field(default_factory=HostStatus, sa_type=Typed(HostStatus))
+    watcher_worker_id: UUID | None = Field(default=None, index=True)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    version: int = 1
+
+    def slots(self) -> int:
+        """How many imports the host takes at once: as set, else 1 core and 2 GiB each, at least 1."""
+        if self.max_concurrent_imports is not None:
+            return self.max_concurrent_imports
+        cores = self.status.cpu_count or 1
+        memory = (self.status.memory_bytes or 2 * 2**30) // (2 * 2**30)
+        return max(1, min(cores, memory))
+
+
+def _allowed_names(environment: dict[str, str]) -> dict[str, str]:
+    for name, value in environment.items():
+        known = name in ALLOWED_ENVIRONMENT or name.startswith(ALLOWED_ENVIRONMENT_PREFIX)
+        if not known or not name.replace("_", "").isalnum() or not name.isascii():
+            raise ValueError(f"{name!r} is not one of LIBGUESTFS_*, VIRTIO_WIN, VIRT_TOOLS_DATA_DIR")
+        if "\0" in value or "\n" in value or len(value) > LONGEST_VALUE:
+            raise ValueError(f"the value of {name} is not allowed")
+    return environment
+
+
+Environment = Annotated[dict[str, str], ShapeField(max_length=64), AfterValidator(_allowed_names)]
+
+
+def _no_dash(text: str) -> str:
+    if text.startswith("-"):
+        raise ValueError("a leading `-` is not allowed")
+    return text
+
+
+Address = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-\[\]%]+$"),
+    AfterValidator(_no_dash),
+]
+Username = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=256, pattern=r"^[^\s\x00-\x1f:/@]+$"),
+    AfterValidator(_no_dash),
+]
+
+
+def _program(path: str) -> str:
+    if path != "virt-v2v" and (not path.startswith("/") or ".." in path.split("/")):
+        raise ValueError("give an absolute path, or `virt-v2v` to find it in PATH")
+    return path
+
+
+V2vPath = Annotated[str, StringConstraints(min_length=1, max_length=1024), Plain, AfterValidator(_program)]
+HostKey = Annotated[str, StringConstraints(min_length=1, max_length=16384, strip_whitespace=True), Plain]
+PrivateKey = Annotated[SecretStr, ShapeField(max_length=65536)]
+Password = Annotated[SecretStr, ShapeField(max_length=4096)]
+
+
+class ProxyHostCreate(Shape):
+    data_center_id: UUID
+    name: ResourceName = ShapeField(examples=["proxy-1"])
+    address: Address = ShapeField(examples=["192.0.2.10"])
+    port: int = ShapeField(default=22, ge=1, le=65535)
+    username: Username = "root"
+    sudo: bool = False
+    private_key: PrivateKey | None = None
+    password: Password | None = None
+    host_key: HostKey | None = None
+    work_dir: HostPath = "/var/lib/v2v-import"
+    virt_v2v_path: V2vPath = "virt-v2v"
+    source_roots: tuple[HostPath, ...] = ShapeField(default=(), max_length=100)
+    environment: Environment = ShapeField(default_factory=dict)
+    max_concurrent_imports: int | None = ShapeField(default=None, ge=1, le=1000)
+    enabled: bool = True
+
+
+class ProxyHostPatch(Shape):
+    name: ResourceName | None = None
+    address: Address | None = None
+    port: int | None = ShapeField(default=None, ge=1, le=65535)
+    username: Username | None = None
+    sudo: bool | None = None
+    private_key: PrivateKey | None = None
+    password: Password | None = None
+    host_key: HostKey | None = None
+    work_dir: HostPath | None = None
+    virt_v2v_path: V2vPath | None = None
+    source_roots: tuple[HostPath, ...] | None = ShapeField(default=None, max_length=100)
+    environment: Environment | None = None
+    max_concurrent_imports: int | None = ShapeField(default=None, ge=1, le=1000)
+    enabled: bool | None = None
+
+
+class ProxyHostPublic(Shape):
+    id: UUID
+    data_center_id: UUID
+    name: str
+    address: str
+    port: int
+    username: str
+    sudo: bool
+    has_private_key: bool
+    has_password: bool
+    host_key: str | None
+    work_dir: str
+    virt_v2v_path: str
+    source_roots: tuple[str, ...]
+    environment: dict[str, str]
+    max_concurrent_imports: int | None
+    enabled: bool
+    status: HostStatus

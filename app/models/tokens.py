@@ -1,0 +1,63 @@
+"""API tokens: shown once, stored hashed; and stream tickets, good for one path."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import Field as ShapeField
+from sqlmodel import Field, SQLModel
+
+from app.models.columns import UtcDateTime, UtcTime, new_id, now
+from app.models.common import ResourceName, Shape
+from app.models.state import Role
+
+
+class ApiToken(SQLModel, table=True):
+    __tablename__ = "api_tokens"
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    name: str
+    role: str
+    token_hash: str = Field(unique=True, index=True)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    version: int = 1
+
+
+class ApiTokenCreate(Shape):
+    name: ResourceName = ShapeField(examples=["night shift"])
+    role: Role = ShapeField(examples=[Role.OPERATOR])
+    expires_at: UtcTime | None = None
+
+
+class ApiTokenPublic(Shape):
+    id: UUID
+    name: str
+    role: Role
+    created_at: UtcTime
+    expires_at: UtcTime | None
+    revoked_at: UtcTime | None
+
+
+class ApiTokenCreated(ApiTokenPublic):
+    """The only answer that ever holds the token itself."""
+
+    token: str
+
+
+class StreamTicket(SQLModel, table=True):
+    __tablename__ = "stream_tickets"
+
+    ticket_hash: str = Field(primary_key=True)
+    token_id: UUID = Field(foreign_key="api_tokens.id", index=True)
+    path: str
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class StreamTicketCreate(Shape):
+    path: str = ShapeField(min_length=1, max_length=2048, examples=["/v1/events"])
+
+
+class StreamTicketCreated(Shape):
+    ticket: str
+    expires_at: UtcTime

@@ -1,0 +1,79 @@
+"""What is known of a source VM, in our words: every source maps its objects to `VmConfig` at the door."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Firmware(StrEnum):
+    BIOS = "bios"
+    UEFI = "uefi"
+
+
+class PowerState(StrEnum):
+    UP = "up"
+    DOWN = "down"
+    SUSPENDED = "suspended"
+    UNKNOWN = "unknown"
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Concern(_Frozen):
+    """A coded finding about a source VM; a critical one refuses the import unless it is accepted."""
+
+    code: str
+    severity: Severity
+    message: str
+    disk_id: str | None = None
+    nic_id: str | None = None
+
+
+class SourceDisk(_Frozen):
+    """A disk of a source VM. `id` names it in `disks[].source_disk_id` of an import; `path` is its file."""
+
+    id: str
+    label: str
+    capacity_bytes: int | None
+    used_bytes: int | None = None
+    format: str | None = None
+    bus: str | None = None
+    path: str | None = None
+
+
+class SourceNic(_Frozen):
+    id: str
+    mac: str | None
+    network: str | None
+    model: str | None = None
+
+
+class VmConfig(_Frozen):
+    """The configuration of one source VM (page step 5), disks and NICs in the order the guest sees them."""
+
+    id: str
+    name: str
+    state: PowerState = PowerState.UNKNOWN
+    cpu_count: int | None = None
+    memory_bytes: int | None = None
+    firmware: Firmware | None = None
+    os: str | None = None
+    description: str | None = None
+    disks: tuple[SourceDisk, ...] = ()
+    nics: tuple[SourceNic, ...] = ()
+    has_snapshots: bool | None = None
+    concerns: tuple[Concern, ...] = ()
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        """The disks' virtual sizes together, or None when one is unknown."""
+        sizes = [disk.capacity_bytes for disk in self.disks]
+        return None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)
