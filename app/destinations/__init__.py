@@ -1,0 +1,1 @@
+"""The kinds of destinations. A new kind is one file and one name here."""

@@ -1,0 +1,45 @@
+"""The Source protocol: where a VM comes from, the `-i` half of virt-v2v."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeVar
+
+from app.models.common import Shape
+from app.models.imports import ImportProperties
+from app.models.vm import VmConfig
+from app.proxy.agent_client import HostAgent
+from app.v2v.command import V2vInput
+
+S = TypeVar("S", bound=Shape)
+
+
+@dataclass(frozen=True)
+class SourceReading:
+    """What was found at the source: the VM, and the bytes its conversion needs in the host's work directory."""
+
+    config: VmConfig
+    work_bytes: int
+
+
+class Source(Protocol[S]):
+    """One kind of source. Stateless: everything is in the spec and the config that was read."""
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    Spec: type[S]
+
+    def abilities(self, spec: S) -> frozenset[str]:
+        """What the proxy host's virt-v2v must be able to do, in its words: `input:ova`."""
+
+    async def read(self, spec: S, agent: HostAgent, roots: Sequence[str]) -> SourceReading:
+        """Look at the source and say what it is; changes nothing, opens no image unsafely.
+
+        Raises SourceNotAllowedError, SourceNotFoundError, SourceUnreadableError, InvalidSourceError,
+        UnsafeImageError, HostError.
+        """
+
+    def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
+        """(JSON pointer, sentence) of each property that this source can't honour."""
+
+    def input(self, spec: S, config: VmConfig, properties: ImportProperties, attempt_dir: str) -> V2vInput:
+        """The input half of the command line, and the files that it needs in the attempt's directory."""
