@@ -110,5 +110,11 @@ class Destination(Protocol[S]):
     async def finish(self, settings: S, target: Target, made: Made, agent: HostAgent) -> Made:
         """Write the VM's true name and properties into the metadata, set owners; may run twice."""
 
+    async def release(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+        """Take our markers off what was made: it belongs to the VM from now on. May run twice."""
+
+    async def reclaim(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+        """The reverse of `release`: mark again what is still there, so that `remove` may take it away."""
+
     async def remove(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
         """Remove everything in the plan; may run twice and may find half. Raises HostError."""

@@ -1,0 +1,390 @@
+"""The typed face of the host agent: what the service asks of a program on a proxy host."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from app.errors import (
+    AppError,
+    DomainUnusableError,
+    FencedError,
+    HostCommandError,
+    InvalidSourceError,
+    NoRoomError,
+    PythonMissingError,
+    SourceNotAllowedError,
+    SourceNotFoundError,
+    SourceUnreadableError,
+    SudoRefusedError,
+    UnsafeImageError,
+    VirtV2vMissingError,
+    WorkDirUnusableError,
+)
+from app.proxy.base import Channel, Proxy
+
+QUICK_SECONDS = 30.0
+"""For what touches only metadata."""
+SLOW_SECONDS = 120.0
+"""For what reads or writes disks: a tar's index, a preallocated volume's creation, the removal of a tree."""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class HostProbe(_Answer):
+    """What the host is and has. `v2v_version` and `v2v_capabilities` are virt-v2v's own words."""
+
+    is_root: bool
+    boot_id: str
+    cpu_count: int
+    memory_bytes: int
+    free_bytes: int
+    """In the work directory's file system, for this user."""
+    v2v_version: str
+    v2v_capabilities: str
+
+
+class PathKind(StrEnum):
+    FILE = "file"
+    DIRECTORY = "directory"
+    BLOCK_DEVICE = "block_device"
+
+
+class Look(_Answer):
+    """A path that may be read. `path` is the real one, links resolved; `names` are a directory's entries."""
+
+    path: str
+    kind: PathKind
+    size_bytes: int
+    names: tuple[str, ...] = ()
+
+
+class ImageInfo(_Answer):
+    """A disk image as `qemu-img info` reads it, its format pinned from the header that we read ourselves."""
+
+    path: str
+    format: str
+    virtual_bytes: int
+    actual_bytes: int
+
+
+class TarMember(_Answer):
+    """One regular file in a tar; `offset` is where its bytes begin (of no use in a compressed tar)."""
+
+    name: str
+    size_bytes: int
+    offset: int
+
+
+class TarIndex(_Answer):
+    members: tuple[TarMember, ...]
+    compressed: bool
+
+
+class AttemptPlace(_Answer):
+    """An attempt's own directories: `directory` (0700) and a short one for sockets."""
+
+    directory: str
+    tmp: str
+    cache: str
+    """The libguestfs appliance's cache, shared by the host's attempts."""
+
+
+class JobState(StrEnum):
+    ABSENT = "absent"
+    """No such attempt on this host (any more)."""
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+    LOST = "lost"
+    """Started, not running, and no exit code: killed with its supervisor, or the host rebooted."""
+
+
+class JobStatus(_Answer):
+    """How the attempt's virt-v2v is. A negative `exit_code` is the signal that ended it."""
+
+    state: JobState
+    exit_code: int | None = None
+    log_bytes: int = 0
+    stopped: bool = False
+    """Whether `stop` was asked for."""
+
+
+class SpaceInfo(_Answer):
+    free_bytes: int
+    total_bytes: int
+
+
+_ERRORS: dict[str, type[AppError]] = {
+    kind.code: kind
+    for kind in (
+        DomainUnusableError,
+        FencedError,
+        HostCommandError,
+        InvalidSourceError,
+        NoRoomError,
+        PythonMissingError,
+        SourceNotAllowedError,
+        SourceNotFoundError,
+        SourceUnreadableError,
+        SudoRefusedError,
+        UnsafeImageError,
+        VirtV2vMissingError,
+        WorkDirUnusableError,
+    )
+}
+
+
+class HostAgent:
+    """Asks the agent on one proxy host. Every method raises a HostError subclass when the host can't be used.
+
+    What changes something names its attempt and turn; it raises FencedError, and changes nothing, when the
+    host has seen a higher turn of that attempt. Everything may be asked twice.
+    """
+
+    def __init__(self, proxy: Proxy, agent_path: str) -> None:
+        """`agent_path` is where the program lies on the host; `proxy.pool` puts it there."""
+        self.proxy = proxy
+        self._argv = ("python3", agent_path)
+
+    async def _ask(self, verb: str, timeout_seconds: float = QUICK_SECONDS, **request: Any) -> Any:
+        body = json.dumps({"work_dir": self.proxy.address.work_dir, **request}, default=str)
+        result = await self.proxy.run(
+            [*self._argv, verb], timeout_seconds=timeout_seconds, stdin=body.encode()
+        )
+        return _answer(verb, result.exit_status, result.stdout, result.stderr)
+
+    # --- looking: changes nothing ---
+
+    async def probe(self, *, virt_v2v_path: str, environment: Mapping[str, str]) -> HostProbe:
+        """Raises WorkDirUnusableError, VirtV2vMissingError, SudoRefusedError."""
+        answer = await self._ask("probe", virt_v2v_path=virt_v2v_path, environment=dict(environment))
+        return HostProbe.model_validate(answer)
+
+    async def look(self, path: str, *, roots: Sequence[str]) -> Look:
+        """What lies at a path, links resolved.
+
+        Raises SourceNotFoundError, SourceNotAllowedError (outside the roots), SourceUnreadableError.
+        """
+        return Look.model_validate(await self._ask("look", path=path, roots=list(roots)))
+
+    async def read(self, path: str, *, roots: Sequence[str], limit_bytes: int) -> bytes:
+        """A whole file of at most `limit_bytes`. Raises as `look`; InvalidSourceError when it is longer."""
+        answer = await self._ask("read", path=path, roots=list(roots), limit_bytes=limit_bytes)
+        return base64.b64decode(answer["data"])
+
+    async def image_info(self, path: str, *, roots: Sequence[str], format: str | None = None) -> ImageInfo:  # noqa: A002
+        """A source image, looked at safely. `format` pins it; without one the header tells.
+
+        Raises as `look`; UnsafeImageError for a backing file, data file or extent outside its own directory;
+        InvalidSourceError when it is no image of that format.
+        """
+        answer = await self._ask("image_info", path=path, roots=list(roots), format=format)
+        return ImageInfo.model_validate(answer)
+
+    async def tar_list(self, path: str, *, roots: Sequence[str]) -> TarIndex:
+        """The regular files in a tar or tar.gz. Raises as `look`, and InvalidSourceError for a broken archive
+        or a member with an absolute path, `..`, or that is a link or device.
+        """
+        answer = await self._ask("tar_list", SLOW_SECONDS, path=path, roots=list(roots))
+        return TarIndex.model_validate(answer)
+
+    async def tar_read(self, path: str, member: str, *, roots: Sequence[str], limit_bytes: int) -> bytes:
+        """One member, whole. Raises as `tar_list`; SourceNotFoundError when there is none of that name."""
+        request = {"path": path, "member": member, "roots": list(roots), "limit_bytes": limit_bytes}
+        return base64.b64decode((await self._ask("tar_read", SLOW_SECONDS, **request))["data"])
+
+    async def tar_image_info(self, path: str, member: str, *, roots: Sequence[str]) -> ImageInfo:
+        """A disk image inside an uncompressed tar, from its header alone (nothing is extracted)."""
+        answer = await self._ask("tar_image_info", SLOW_SECONDS, path=path, member=member, roots=list(roots))
+        return ImageInfo.model_validate(answer)
+
+    async def probe_dir(self, path: str) -> SpaceInfo:
+        """Really write, read and delete 4 KiB in a storage directory. Raises DomainUnusableError."""
+        return SpaceInfo.model_validate(await self._ask("probe_dir", path=path))
+
+    async def disk_result(self, path: str, *, format: str) -> ImageInfo:  # noqa: A002
+        """An image that virt-v2v wrote. Raises SourceNotFoundError, InvalidSourceError (unreadable)."""
+        return ImageInfo.model_validate(await self._ask("disk_result", path=path, format=format))
+
+    async def read_result(self, path: str, *, limit_bytes: int) -> bytes:
+        """A metadata file that virt-v2v wrote. Raises SourceNotFoundError, InvalidSourceError (too long)."""
+        answer = await self._ask("read_result", path=path, limit_bytes=limit_bytes)
+        return base64.b64decode(answer["data"])
+
+    # --- an attempt and its virt-v2v ---
+
+    async def create_attempt(self, attempt_id: UUID, turn: int) -> AttemptPlace:
+        """Make the attempt's private directories. Raises WorkDirUnusableError, FencedError."""
+        return AttemptPlace.model_validate(
+            await self._ask("create_attempt", attempt_id=attempt_id, turn=turn)
+        )
+
+    async def write(self, attempt_id: UUID, turn: int, name: str, data: bytes, *, mode: int = 0o600) -> None:
+        """Write a file into the attempt's directory, atomically. `name` is a plain file name."""
+        encoded = base64.b64encode(data).decode()
+        await self._ask("write", attempt_id=attempt_id, turn=turn, name=name, data=encoded, mode=mode)
+
+    async def launch(
+        self,
+        attempt_id: UUID,
+        turn: int,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        secret_files: Sequence[str],
+    ) -> JobStatus:
+        """Start virt-v2v detached, at most once an attempt: when it was started before, say how it is.
+
+        `secret_files` (names in the attempt's directory) are removed when its process group is gone.
+        Raises FencedError, VirtV2vMissingError; after `stop` nothing is started any more.
+        """
+        answer = await self._ask(
+            "launch",
+            attempt_id=attempt_id,
+            turn=turn,
+            argv=list(argv),
+            environment=dict(environment),
+            secret_files=list(secret_files),
+        )
+        return JobStatus.model_validate(answer)
+
+    async def status(self, attempt_id: UUID) -> JobStatus:
+        return JobStatus.model_validate(await self._ask("status", attempt_id=attempt_id))
+
+    async def stop(self, attempt_id: UUID, turn: int, *, grace_seconds: float) -> JobStatus:
+        """TERM, wait, KILL, look that it is gone; a launch that comes later does nothing.
+
+        Answers `running` when something survived even that.
+        """
+        answer = await self._ask(
+            "stop",
+            grace_seconds + SLOW_SECONDS,
+            attempt_id=attempt_id,
+            turn=turn,
+            grace_seconds=grace_seconds,
+        )
+        return JobStatus.model_validate(answer)
+
+    async def remove_attempt(self, attempt_id: UUID, turn: int) -> None:
+        """Remove the attempt's directories; refuses (HostCommandError) while something of it runs."""
+        await self._ask("remove_attempt", SLOW_SECONDS, attempt_id=attempt_id, turn=turn)
+
+    def watch(self) -> AbstractAsyncContextManager[Channel]:
+        """The channel that follows logs; its frames are read by `proxy.watching`."""
+        return self.proxy.open([*self._argv, "watch", self.proxy.address.work_dir])
+
+    # --- storage ---
+
+    async def make_dir(
+        self,
+        path: str,
+        attempt_id: UUID,
+        turn: int,
+        *,
+        mode: int = 0o755,
+        owner: tuple[int, int] | None = None,
+    ) -> None:
+        """Make one directory that carries the attempt's marker. Its parent must be there.
+
+        Raises DomainUnusableError; also when the path is there without this attempt's marker.
+        """
+        await self._ask("make_dir", path=path, attempt_id=attempt_id, turn=turn, mode=mode, owner=owner)
+
+    async def make_image(
+        self,
+        path: str,
+        attempt_id: UUID,
+        turn: int,
+        *,
+        format: str,  # noqa: A002
+        capacity_bytes: int,
+        preallocated: bool,
+        options: Sequence[str] = (),
+        mode: int = 0o660,
+        owner: tuple[int, int] | None = None,
+    ) -> None:
+        """Make an empty image (`options` as `qemu-img create -o`) in a directory of the attempt.
+
+        Raises DomainUnusableError, NoRoomError.
+        """
+        await self._ask(
+            "make_image",
+            SLOW_SECONDS,
+            path=path,
+            attempt_id=attempt_id,
+            turn=turn,
+            format=format,
+            capacity_bytes=capacity_bytes,
+            preallocated=preallocated,
+            options=list(options),
+            mode=mode,
+            owner=owner,
+        )
+
+    async def put_file(
+        self,
+        path: str,
+        data: bytes,
+        attempt_id: UUID,
+        turn: int,
+        *,
+        mode: int = 0o644,
+        owner: tuple[int, int] | None = None,
+    ) -> None:
+        """Write a file, atomically, into a directory that carries the attempt's marker."""
+        encoded = base64.b64encode(data).decode()
+        await self._ask(
+            "put_file", path=path, data=encoded, attempt_id=attempt_id, turn=turn, mode=mode, owner=owner
+        )
+
+    async def set_owner(
+        self, path: str, attempt_id: UUID, turn: int, *, mode: int, owner: tuple[int, int] | None
+    ) -> None:
+        """Set a file's mode and owner in a directory that carries the attempt's marker."""
+        await self._ask("set_owner", path=path, attempt_id=attempt_id, turn=turn, mode=mode, owner=owner)
+
+    async def clear_marker(self, path: str, attempt_id: UUID, turn: int) -> None:
+        """Take the marker away: the directory belongs to the VM now, and `remove_tree` refuses it."""
+        await self._ask("clear_marker", path=path, attempt_id=attempt_id, turn=turn)
+
+    async def mark(self, path: str, attempt_id: UUID, turn: int) -> None:
+        """Put the attempt's marker (back) into a directory that carries none; one that is gone is fine.
+
+        Raises DomainUnusableError when it carries another attempt's.
+        """
+        await self._ask("mark", path=path, attempt_id=attempt_id, turn=turn)
+
+    async def remove_tree(self, path: str, attempt_id: UUID, turn: int) -> None:
+        """Remove a directory that carries the attempt's marker; one that is gone is fine.
+
+        Raises DomainUnusableError when it is there and carries another marker or none.
+        """
+        await self._ask("remove_tree", SLOW_SECONDS, path=path, attempt_id=attempt_id, turn=turn)
+
+
+def _answer(verb: str, exit_status: int, stdout: bytes, stderr: bytes) -> Any:
+    """The agent's result. It answers one JSON object: `{"result": …}` or `{"code", "detail"}`."""
+    try:
+        answer = json.loads(stdout)
+    except ValueError as error:
+        raise _start_error(verb, exit_status, stderr) from error
+    if "code" in answer:
+        raise _ERRORS.get(answer["code"], HostCommandError)(answer["detail"])
+    return answer["result"]
+
+
+def _start_error(verb: str, exit_status: int, stderr: bytes) -> AppError:
+    said = stderr.decode(errors="replace").strip()[-500:]
+    if "sudo:" in said:
+        return SudoRefusedError(f"sudo said: {said}")
+    if exit_status in {126, 127} or "python3" in said.splitlines()[-1:]:
+        return PythonMissingError(f"The host could not start python3: {said or exit_status}")
+    return HostCommandError(f"The host agent's `{verb}` ended with status {exit_status}: {said}")
