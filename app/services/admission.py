@@ -1,0 +1,98 @@
+"""Admission: which queued imports begin now, and on which proxy host. One pass, under one lock.
+
+Order: priority, raised by one for every ten minutes of waiting, then age. An import that can't begin now
+doesn't hold up those behind it that can.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.db import lock_admission
+from app.errors import ImportFailureError
+from app.models.columns import now
+from app.models.imports import Direction, VmImport
+from app.models.state import ImportState, StepName
+from app.services import attempts, imports, timeline
+from app.services.placement import WORK_BYTES_AT_LEAST, Choice, Load, Wait, choose, current_load
+from app.services.specs import spec_from_row
+from app.services.waiting import rank
+
+
+async def admit(session: AsyncSession) -> tuple[list[UUID], list[UUID]]:
+    """Begin what can begin, and fail what never can. Answers the imports of either kind."""
+    await lock_admission(session)
+    load = await current_load(session)
+    admitted: list[UUID] = []
+    failed: list[UUID] = []
+    for row in await _due(session):
+        try:
+            choice = await choose(
+                session, spec_from_row(row.spec, {}), row.data_center_id, row.excluded_host_ids, load
+            )
+        except ImportFailureError as error:
+            await imports.end(session, row, ImportState.FAILED, error.to_problem())
+            failed.append(row.id)
+            continue
+        if isinstance(choice, Wait):
+            row.queue_reason = choice.reason
+            continue
+        await _begin(session, row, choice, load)
+        admitted.append(row.id)
+    return admitted, failed
+
+
+async def _due(session: AsyncSession) -> list[VmImport]:
+    at = now()
+    statement = (
+        select(VmImport)
+        .where(
+            col(VmImport.state) == ImportState.QUEUED,
+            col(VmImport.direction) == Direction.FORWARD,
+            (col(VmImport.start_after).is_(None)) | (col(VmImport.start_after) <= at),
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    rows = (await session.execute(statement)).scalars().all()
+    return sorted(rows, key=lambda row: (-rank(row.priority, row.waiting_since, at), row.id))
+
+
+async def _begin(session: AsyncSession, row: VmImport, choice: Choice, load: Load) -> None:
+    imports.move(row, ImportState.RUNNING)
+    row.step = StepName.CHOOSE_PROXY_HOST
+    row.proxy_host_id, row.storage_domain_id = choice.host.id, choice.domain.id
+    row.queue_reason, row.started_at, row.wake_at = None, row.started_at or now(), now()
+    load.add(
+        await attempts.begin(
+            session,
+            row,
+            proxy_host_id=choice.host.id,
+            storage_domain_id=choice.domain.id,
+            work_bytes=WORK_BYTES_AT_LEAST,
+        )
+    )
+    timeline.note(session, row, "admitted", proxy_host_id=str(choice.host.id), reason=choice.reason)
+
+
+async def reserve_bytes(
+    session: AsyncSession, attempt_id: UUID, *, work_bytes: int, target_bytes: int
+) -> tuple[int, int]:
+    """Hold the bytes that the attempt turned out to need.
+
+    Answers how many bytes others hold in the same host's work directory and on the same storage domain.
+    """
+    await lock_admission(session)
+    own = await attempts.reservation(session, attempt_id)
+    if own is None:
+        return 0, 0
+    own.work_bytes, own.target_bytes = max(work_bytes, WORK_BYTES_AT_LEAST), target_bytes
+    await session.flush()
+    load = await current_load(session)
+    others_work = load.host_bytes[own.proxy_host_id] - own.work_bytes
+    others_target = (
+        load.domain_bytes[own.storage_domain_id] - own.target_bytes if own.storage_domain_id else 0
+    )
+    return others_work, others_target
