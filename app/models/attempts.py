@@ -37,6 +37,8 @@ class Attempt(SQLModel, table=True):
     """How far the watcher has read virt-v2v's log on the host, in bytes of that log."""
     kept_bytes: int = Field(default=0, sa_type=BigInteger)
     """How many bytes of it are kept here, bars left out, secrets masked."""
+    errors: tuple[str, ...] = Field(default=(), sa_type=Typed(tuple[str, ...]))
+    """What virt-v2v said at severity `error`, in order: what a failure is explained by."""
     started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     outcome: str | None = None

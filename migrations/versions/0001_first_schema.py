@@ -120,6 +120,7 @@ def upgrade() -> None:
         sa.Column("followed", sa.Boolean(), nullable=False),
         sa.Column("log_bytes", sa.BigInteger(), nullable=False),
         sa.Column("kept_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("errors", sa.JSON(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sa.String(), nullable=True),

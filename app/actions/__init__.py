@@ -1,0 +1,1 @@
+"""What a request or a job does on another machine."""

@@ -1,0 +1,128 @@
+"""Examines an import on its proxy host: what the VM is, whether it fits, what it needs."""
+
+from dataclasses import dataclass
+
+from app.concerns import assess
+from app.destinations import destination_of
+from app.errors import (
+    AppError,
+    ConcernsNotAcceptedError,
+    DomainUnusableError,
+    FieldError,
+    NoRoomError,
+    UnknownReferenceError,
+)
+from app.models.imports import Allocation, ImportProperties, NicMap
+from app.models.proxy_hosts import ProxyHost
+from app.models.storage_domains import DomainHostStatus, StorageDomain
+from app.models.vm import Concern, Severity, SourceDisk, SourceNic, VmConfig
+from app.proxy.agent_client import HostAgent
+from app.services.placement import WORK_BYTES_AT_LEAST
+from app.services.specs import VmImportCreate
+from app.sources import source_of
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found: the VM as it is (`source`) and as it is to be (`config`), and the bytes it needs."""
+
+    source: VmConfig
+    config: VmConfig
+    concerns: tuple[Concern, ...]
+    work_bytes: int
+    work_free_bytes: int
+    target_bytes: int
+    domain: DomainHostStatus
+
+
+async def examine(
+    spec: VmImportCreate, host: ProxyHost, domain: StorageDomain, agent: HostAgent
+) -> Examination:
+    """Look at the source and at the storage domain through the proxy host; changes nothing.
+
+    Raises ImportFailureError subclasses for the source, UnknownReferenceError for a disk that the VM doesn't
+    have, HostError.
+    """
+    reading = await source_of(spec.source.kind).read(spec.source, agent, host.source_roots)
+    _check_disks(spec, reading.config)
+    destination = destination_of(domain.kind)
+    settings = destination.Settings.model_validate(domain.settings)
+    config = with_properties(reading.config, spec)
+    return Examination(
+        source=reading.config,
+        config=config,
+        concerns=(*reading.config.concerns, *assess(config)),
+        work_bytes=WORK_BYTES_AT_LEAST + reading.work_bytes,
+        work_free_bytes=host.status.free_bytes or 0,
+        target_bytes=sum(_needed_bytes(disk, spec) for disk in config.disks) if destination.keeps else 0,
+        domain=await destination.check(settings, agent, host.id),
+    )
+
+
+def refusals(
+    found: Examination, spec: VmImportCreate, *, others_work: int, others_target: int
+) -> list[AppError]:
+    """Why the import can't be done as it was asked for; bytes that others hold count as taken."""
+    refused: list[AppError] = []
+    if not found.domain.usable:
+        problem = found.domain.problem
+        refused.append(DomainUnusableError(problem.detail if problem else None))
+    critical = {
+        concern.code: concern.message
+        for concern in found.concerns
+        if concern.severity is Severity.CRITICAL and concern.code not in spec.accept_concerns
+    }
+    if critical:
+        told = "; ".join(f"{code}: {message}" for code, message in critical.items())
+        refused.append(ConcernsNotAcceptedError(told))
+    refused += _no_room("work directory", found.work_bytes, found.work_free_bytes - others_work)
+    if found.domain.free_bytes is not None:
+        refused += _no_room("storage domain", found.target_bytes, found.domain.free_bytes - others_target)
+    return refused
+
+
+def _no_room(where: str, needed: int, free: int) -> list[AppError]:
+    if needed <= free:
+        return []
+    return [NoRoomError(f"The {where} has {max(free, 0)} bytes free, {needed} are needed.")]
+
+
+def with_properties(source: VmConfig, wanted: ImportProperties) -> VmConfig:
+    """The VM as it is to be: what the request sets, and else as it is at the source."""
+    given = {name: value for name, value in wanted.vm.model_dump().items() if value is not None}
+    nics = tuple(_mapped(nic, wanted.nics) for nic in source.nics)
+    return source.model_copy(update={**given, "nics": nics})
+
+
+def _mapped(nic: SourceNic, maps: tuple[NicMap, ...]) -> SourceNic:
+    by_mac = [m for m in maps if m.mac and nic.mac and m.mac.lower() == nic.mac.lower()]
+    by_network = [m for m in maps if m.network and m.network == nic.network]
+    chosen = next(iter([*by_mac, *by_network]), None)
+    return nic if chosen is None else nic.model_copy(update={"network": chosen.target})
+
+
+def _check_disks(spec: VmImportCreate, config: VmConfig) -> None:
+    known = {disk.id for disk in config.disks}
+    faults = tuple(
+        FieldError(
+            pointer=f"/disks/{number}/source_disk_id",
+            code="unknown_reference",
+            detail=f"The VM has no disk {wanted.source_disk_id!r}; it has {', '.join(sorted(known))}.",
+        )
+        for number, wanted in enumerate(spec.disks)
+        if wanted.source_disk_id not in known
+    )
+    if faults:
+        raise UnknownReferenceError(faults[0].detail, errors=faults)
+
+
+def _needed_bytes(disk: SourceDisk, spec: VmImportCreate) -> int:
+    # A sparse disk of unknown use is taken for empty: refusing what might fit would be worse.
+    preallocated = allocation_of(disk, spec) is Allocation.PREALLOCATED
+    return (disk.capacity_bytes if preallocated else disk.used_bytes) or 0
+
+
+def allocation_of(disk: SourceDisk, spec: VmImportCreate) -> Allocation:
+    """The allocation that the request names for the disk, or its default."""
+    own = next((wanted.allocation for wanted in spec.disks if wanted.source_disk_id == disk.id), None)
+    return own or spec.disk_defaults.allocation

@@ -1,0 +1,5 @@
+"""Events for clients: published to Redis by whoever changes an import, told to clients by one hub a process."""
+
+from app.events.publisher import Events
+
+__all__ = ["Events"]

@@ -1,0 +1,126 @@
+"""Publishes events to Redis, and reads the progress that is kept there."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from redis.exceptions import RedisError
+
+from app import logs
+from app.events import keys
+from app.models.common import Json
+from app.models.events import EventType, MessageEvent, ProgressEvent
+
+PUBLISH_SECONDS: Final = 2.0
+PAUSE_SECONDS: Final = 1.0
+"""After a Redis that didn't answer in time nobody waits for it again so soon."""
+REPLAY_EVENTS: Final = 300
+KEPT_SECONDS: Final = 24 * 3600
+"""How long an ended import's events are kept."""
+MAX_CONNECTIONS: Final = 16
+SCRIPT: Final = (Path(__file__).parent / "publish.lua").read_text(encoding="utf-8")
+
+log = logs.get("events")
+
+
+class Events:
+    """Tells clients what happened. Never raises: events are a courtesy, the database is the truth."""
+
+    def __init__(self, url: str, *, live_events: int) -> None:
+        self._redis = keys.connect(url, timeout_seconds=PUBLISH_SECONDS, max_connections=MAX_CONNECTIONS)
+        self._publish = self._redis.register_script(SCRIPT)
+        self._live_events = live_events
+        self._pause_until = 0.0
+
+    async def publish_import(
+        self, import_id: UUID, *, version: int, ended: bool, labels: Mapping[str, str], data: Json
+    ) -> bool:
+        """Tell an import's state. True when Redis has this version or a newer one, False without Redis."""
+        return await self._send(EventType.IMPORT, import_id, (version, 0), labels, _dump(data), ended=ended)
+
+    async def publish_progress(self, event: ProgressEvent, *, labels: Mapping[str, str]) -> bool:
+        """Tell progress and keep it; what isn't newer by (attempt, seq), or comes after the end, is dropped."""
+        mark = (event.attempt, event.seq)
+        return await self._send(EventType.PROGRESS, event.import_id, mark, labels, event.model_dump_json())
+
+    async def publish_message(self, event: MessageEvent, *, offset: int, labels: Mapping[str, str]) -> bool:
+        """Tell a message; `offset` is its place in the attempt's log, so that none is told twice."""
+        mark = (event.attempt, offset)
+        return await self._send(EventType.MESSAGE, event.import_id, mark, labels, event.model_dump_json())
+
+    async def kept_progress(self, import_ids: Sequence[UUID]) -> dict[UUID, ProgressEvent]:
+        """The newest progress of those imports that run; empty without Redis."""
+        if not import_ids or self._is_pausing():
+            return {}
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS), self._redis.pipeline(transaction=False) as pipe:
+                for import_id in import_ids:
+                    pipe.hget(keys.newest(import_id), "progress")
+                found: list[bytes | None] = await pipe.execute()
+        except (RedisError, OSError) as error:
+            self._note(error)
+            return {}
+        kept = (ProgressEvent.model_validate_json(data) for data in found if data)
+        return {event.import_id: event for event in kept}
+
+    async def forget(self, import_id: UUID) -> bool:
+        """The import was deleted: remove what Redis keeps of it alone."""
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await self._redis.delete(keys.replay(import_id), keys.newest(import_id))
+        except (RedisError, OSError) as error:
+            self._note(error)
+            return False
+        return True
+
+    async def ping(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await self._redis.ping()
+        except (RedisError, OSError):
+            return False
+        return True
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def _send(
+        self,
+        kind: EventType,
+        import_id: UUID,
+        mark: tuple[int, int],
+        labels: Mapping[str, str],
+        data: str,
+        *,
+        ended: bool = False,
+    ) -> bool:
+        if self._is_pausing():
+            return False
+        names = [keys.LIVE, keys.replay(import_id), keys.newest(import_id), keys.STATE]
+        limits = [secrets.token_hex(8), self._live_events, REPLAY_EVENTS, KEPT_SECONDS]
+        event = [kind.value, *mark, int(ended), str(import_id), _dump(labels), data]
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await self._publish(keys=names, args=[*limits, *event])
+        except (RedisError, OSError) as error:
+            self._note(error)
+            return False
+        return True
+
+    def _is_pausing(self) -> bool:
+        return asyncio.get_running_loop().time() < self._pause_until
+
+    def _note(self, error: Exception) -> None:
+        log.warning("events.redis_failed", error=str(error) or type(error).__name__)
+        # A Redis that hangs costs every caller the whole timeout; one that refuses costs nothing.
+        if "imeout" in type(error).__name__:
+            self._pause_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
+
+
+def _dump(value: Mapping[str, object]) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""What workers do: turns decide, watchers follow, the sweep wakes what stands still."""

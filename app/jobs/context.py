@@ -1,0 +1,55 @@
+"""What every job needs, built once by the worker."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.db import Database
+from app.events import Events
+from app.proxy.agent_client import HostAgent
+from app.proxy.pool import ProxyPool
+from app.queue import Queue
+from app.secrets import Sealer
+from app.services import admission, imports, proxy_hosts
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    settings: Settings
+    database: Database
+    sealer: Sealer
+    queue: Queue
+    events: Events
+    proxies: ProxyPool
+    worker_id: UUID
+
+    async def agent(self, host_id: UUID) -> HostAgent:
+        """The agent on a proxy host. Raises NotFoundError, HostError."""
+        async with self.database.reading() as session:
+            host = await proxy_hosts.get(session, host_id)
+        return await self.proxies.agent(proxy_hosts.host_address(host, self.sealer))
+
+    async def announce(self, import_id: UUID) -> None:
+        """Tell clients the import's newest state. What fails now, the sweep makes up for."""
+        async with self.database.reading() as session:
+            row = await imports.get(session, import_id)
+            shown = await imports.public(session, row)
+        published = await self.events.publish_import(
+            shown.id,
+            version=shown.version,
+            ended=shown.finished_at is not None,
+            labels=shown.labels,
+            data=shown.model_dump(mode="json"),
+        )
+        if published:
+            async with self.database.session() as session:
+                await imports.told(session, import_id, shown.version)
+
+    async def admit(self) -> None:
+        """Begin the queued imports that can begin now, and wake them."""
+        async with self.database.session() as session:
+            admitted, failed = await admission.admit(session)
+        for import_id in (*admitted, *failed):
+            await self.announce(import_id)
+        for import_id in admitted:
+            await self.queue.wake(import_id)

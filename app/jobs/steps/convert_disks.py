@@ -1,0 +1,95 @@
+"""Step 8: virt-v2v, started once and detached on the proxy host; a watcher follows it."""
+
+import asyncio
+
+from app.actions.command_line import command_line
+from app.errors import ConversionLostError, HostCommandError
+from app.jobs import facts
+from app.jobs.place import records, target_now
+from app.jobs.step import Again, Turn
+from app.models.state import StepName
+from app.proxy.agent_client import HostAgent, JobState, JobStatus
+from app.services import attempts, following, imports, timeline
+from app.v2v.failures import explain
+
+RECHECK_SECONDS = 60.0
+"""A running virt-v2v is looked at so often even when no watcher calls."""
+READ_SECONDS = 1.0
+"""How soon to look again whether the watcher has read the log to its end."""
+LAST_WORDS_POLLS = 20
+
+
+class ConvertDisks:
+    name = StepName.CONVERT_DISKS
+
+    async def do(self, turn: Turn) -> Again | None:
+        """Raises ConversionFailedError subclasses, with virt-v2v's own words."""
+        agent = await turn.agent()
+        if facts.LAUNCHED not in turn.facts:
+            await _launch(turn, agent)
+            return Again(RECHECK_SECONDS)
+        status = await agent.status(turn.attempt_id)
+        if status.state is JobState.CREATED:
+            await _launch(turn, agent)
+            return Again(RECHECK_SECONDS)
+        if status.state is JobState.RUNNING:
+            return Again(RECHECK_SECONDS)
+        return await _judge(turn, status)
+
+    async def undo(self, turn: Turn, *, keep: bool) -> None:  # noqa: ARG002
+        if facts.PLACE not in turn.facts:
+            return
+        agent = await turn.agent()
+        grace = turn.context.settings.stop_grace_seconds
+        status = await agent.stop(turn.attempt_id, turn.turn, grace_seconds=grace)
+        if status.state is JobState.RUNNING:
+            raise HostCommandError("Something of virt-v2v survived SIGKILL on the proxy host.")
+        await _hear_last_words(turn)
+        async with turn.saving() as saved:
+            saved.attempt.followed = False
+
+
+async def _launch(turn: Turn, agent: HostAgent) -> None:
+    host, domain = await records(turn)
+    source, target = facts.source(turn), target_now(turn)
+    command = command_line(turn.spec, host, domain, source, target)
+    for file in command.files:
+        await agent.write(turn.attempt_id, turn.turn, file.name, file.data, mode=file.mode)
+    async with turn.saving() as saved:
+        if facts.LAUNCHED not in saved.attempt.facts:
+            following.begin(saved.row, saved.attempt, target, facts.config(turn))
+            timeline.note(saved.session, saved.row, "virt_v2v_started", command=list(command.masked))
+            attempts.learn(saved.attempt, **{facts.LAUNCHED: True})
+            imports.changed(saved.row)
+    await agent.launch(
+        turn.attempt_id,
+        turn.turn,
+        command.argv,
+        environment={**command.environment, **host.environment},
+        secret_files=[file.name for file in command.files if file.secret],
+    )
+
+
+async def _judge(turn: Turn, status: JobStatus) -> Again | None:
+    """virt-v2v has ended. Its log is read to the end before anything is said about it."""
+    async with turn.saving() as saved:
+        if saved.attempt.followed:
+            return Again(READ_SECONDS)
+        errors = saved.attempt.errors
+        timeline.note(
+            saved.session, saved.row, "virt_v2v_ended", state=status.state, exit_code=status.exit_code
+        )
+    if status.state is not JobState.EXITED or status.exit_code is None:
+        raise ConversionLostError
+    if status.exit_code == 0:
+        return None
+    raise explain(errors, status.exit_code)
+
+
+async def _hear_last_words(turn: Turn) -> None:
+    """Give the watcher a moment to read what virt-v2v said when it was ended; go on without it."""
+    for _ in range(LAST_WORDS_POLLS):
+        async with turn.context.database.reading() as session:
+            if not await following.is_followed(session, turn.attempt_id):
+                return
+        await asyncio.sleep(0.1)
