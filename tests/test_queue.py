@@ -11,8 +11,6 @@ from arq.worker import Worker, func
 from app.queue import JOB_NAME, Queue, redis_settings, worker_options
 from tests.support.redis import RedisServer
 
-pytest_plugins = ["tests.support.redis"]
-
 
 async def test_a_wake_reaches_a_worker_with_the_import_s_id(redis_server: RedisServer) -> None:
     seen: list[str] = []

@@ -1,6 +1,5 @@
 """A private Redis on a Unix socket, which a test may stop, start, empty and pause."""
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -84,11 +83,3 @@ def redis_server() -> Iterator[RedisServer]:
             yield server
         finally:
             server.stop()
-
-
-async def until(condition: object, *, seconds: float = 10) -> None:
-    """Wait until the callable is true, for at most so long."""
-    assert callable(condition)
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)

@@ -1,0 +1,3 @@
+"""The fixtures that any test may ask for."""
+
+pytest_plugins = ["tests.support.redis", "tests.support.database"]
