@@ -271,6 +271,11 @@ class VirtV2vMissingError(HostError):
     hint = "Install virt-v2v on the proxy host, or set `virt_v2v_path`."
 
 
+class VirtV2vTooOldError(HostError):
+    code, title = "virt_v2v_too_old", "The proxy host's virt-v2v is too old"
+    hint = "Install virt-v2v 1.38 or newer on the proxy host."
+
+
 class WorkDirUnusableError(HostError):
     code, title = "work_dir_unusable", "The proxy host's work directory can't be used"
     hint = "It must be an absolute path of at most 40 bytes that the user can create and write."
