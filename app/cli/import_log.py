@@ -13,7 +13,7 @@ from app.cli.exits import ENDED
 from app.cli.output import Output
 from app.cli.text import KEPT, safe
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,14 @@ class Follower:
         *,
         lost: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`lost` is told, once each time, that the connection broke and why."""
         self._service = service
         self._path = f"/v1/imports/{import_id}"
         self._tell_lost = lost
         self._sleep = sleep
+        self._clock = clock
         self._cursor: str | None = None
         self._lost_at: float | None = None
         self._wait_seconds = FIRST_WAIT_SECONDS
@@ -96,7 +98,7 @@ class Follower:
         self._wait_seconds = FIRST_WAIT_SECONDS
 
     def _note_loss(self, why: str) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if self._lost_at is None:
             self._lost_at = now
             self._tell_lost(why)
