@@ -15,6 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.errors import SchemaMismatchError
 
+Session = AsyncSession
+"""A session, for those who hand it on to the services."""
+
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 ADMISSION_LOCK = 0x7632_7661
 """The PostgreSQL advisory lock (any constant) under which slots and bytes are given out."""

@@ -1,9 +1,11 @@
 """What every job needs, built once by the worker."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from app.db import Database
+from app.errors import NotFoundError
 from app.events import Events
 from app.proxy.agent_client import HostAgent
 from app.proxy.pool import ProxyPool
@@ -11,6 +13,15 @@ from app.queue import Queue
 from app.secrets import Sealer
 from app.services import admission, imports, proxy_hosts
 from app.settings import Settings
+
+
+class Passes:
+    """Counts passes of admission in this process: calls that come during one share the next."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.asked = 0
+        self.done = 0
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,9 @@ class Context:
     events: Events
     proxies: ProxyPool
     worker_id: UUID
+    launched: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is something new to follow; the watchers look without it, too, only later."""
+    passes: Passes = field(default_factory=Passes)
 
     async def agent(self, host_id: UUID) -> HostAgent:
         """The agent on a proxy host. Raises NotFoundError, HostError."""
@@ -32,8 +46,10 @@ class Context:
     async def announce(self, import_id: UUID) -> None:
         """Tell clients the import's newest state. What fails now, the sweep makes up for."""
         async with self.database.reading() as session:
-            row = await imports.get(session, import_id)
-            shown = await imports.public(session, row)
+            try:
+                shown = await imports.public(session, await imports.get(session, import_id))
+            except NotFoundError:
+                return
         published = await self.events.publish_import(
             shown.id,
             version=shown.version,
@@ -47,9 +63,20 @@ class Context:
 
     async def admit(self) -> None:
         """Begin the queued imports that can begin now, and wake them."""
+        self.passes.asked += 1
+        mine = self.passes.asked
+        async with self.passes.lock:
+            if self.passes.done >= mine:
+                return
+            seen = self.passes.asked
+            admitted = await self._admit()
+            self.passes.done = seen
+        for import_id in admitted:
+            await self.queue.wake(import_id)
+
+    async def _admit(self) -> list[UUID]:
         async with self.database.session() as session:
             admitted, failed = await admission.admit(session)
         for import_id in (*admitted, *failed):
             await self.announce(import_id)
-        for import_id in admitted:
-            await self.queue.wake(import_id)
+        return admitted

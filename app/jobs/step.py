@@ -6,39 +6,47 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.errors import HostError, ImportFailureError
+from app.db import Session
+from app.errors import AppError, HostError, ImportFailureError
 from app.jobs.context import Context
 from app.models.attempts import Attempt
 from app.models.common import Json
-from app.models.imports import VmImport
-from app.models.state import StepName
+from app.models.imports import Direction, VmImport
+from app.models.state import ImportState, StepName
 from app.proxy.agent_client import HostAgent
-from app.services import attempts, turns
+from app.services import attempts, imports, timeline, turns
 from app.services.specs import VmImportCreate, spec_from_row
 
 
 @dataclass(frozen=True)
 class Again:
-    """The turn ends before the work does. The next one comes by a call, or after so many seconds."""
+    """The turn ends before the work does. The next one comes by a call, or after so many seconds.
 
-    after_seconds: float | None = None
+    With a `reason` clients see that the import waits, and for what.
+    """
+
+    after_seconds: float
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
 class Saved:
     """The rows of a turn, held by one short transaction."""
 
-    session: AsyncSession
+    session: Session
     row: VmImport
     attempt: Attempt
 
 
 class MovedError(ImportFailureError):
-    """The chosen proxy host doesn't hold the source; another one may. Clients see why on the attempt."""
+    """The chosen proxy host doesn't hold the source; another one may. `reason` is shown on the attempt."""
 
     code, title = "source_elsewhere", "The proxy host that was tried doesn't hold the source"
+
+    def __init__(self, reason: AppError) -> None:
+        super().__init__(reason.detail)
+        self.reason = reason
 
 
 class Turn:
@@ -51,8 +59,8 @@ class Turn:
         self.context = context
         self.import_id, self.attempt_id = row.id, attempt.id
         self.number, self.turn = attempt.number, row.turn
-        self.host_id, self.domain_id = attempt.proxy_host_id, row.storage_domain_id
-        self.data_center_id = row.data_center_id
+        self.host_id, self.domain_id = attempt.proxy_host_id, attempt.storage_domain_id
+        self.data_center_id, self.step = row.data_center_id, row.step
         self.spec: VmImportCreate = spec_from_row(row.spec, secrets)
         self.facts: Json = attempt.facts
 
@@ -61,9 +69,24 @@ class Turn:
         """One transaction that holds the import's row. Raises FencedError when a newer turn took over."""
         async with self.context.database.session() as session:
             row = await turns.held(session, self.import_id, self.turn)
-            attempt = await session.get_one(Attempt, self.attempt_id, populate_existing=True)
+            attempt = await attempts.fresh(session, self.attempt_id)
             yield Saved(session, row, attempt)
         self.facts = attempt.facts
+
+    async def enter(self, name: StepName) -> bool:
+        """Save which step begins. False when the import is no longer to go forward."""
+        async with self.saving() as saved:
+            row = saved.row
+            if row.state != ImportState.RUNNING or row.direction != Direction.FORWARD:
+                return False
+            is_news = row.step != name
+            if is_news:
+                row.step, row.stage = name, None
+                timeline.note(saved.session, row, "step_begun", step=name)
+                imports.changed(row)
+        if is_news:
+            await self.announce()
+        return True
 
     async def learn(self, **facts: Any) -> None:
         """Save facts (plain JSON values) that later steps and turns need."""
@@ -89,7 +112,7 @@ class Step(Protocol):
     name: StepName
 
     async def do(self, turn: Turn) -> Again | None:
-        """Raises AppError: the import fails, or goes on later when it is a HostError that may go away."""
+        """Raises AppError: the import fails, or the step is done again later when it is a HostError."""
 
     async def undo(self, turn: Turn, *, keep: bool) -> None:
         """Raises AppError: again later."""

@@ -30,6 +30,7 @@ class Attempt(SQLModel, table=True):
     import_id: UUID = Field(foreign_key="vm_imports.id", index=True, ondelete="CASCADE")
     number: int
     proxy_host_id: UUID | None = Field(default=None, index=True)
+    storage_domain_id: UUID | None = None
     facts: Json = Field(default_factory=dict, sa_type=Typed(Json))
     followed: bool = Field(default=False, index=True)
     """virt-v2v runs (or its end has not been read): the host's watcher follows its log."""

@@ -173,6 +173,10 @@ class VmImport(SQLModel, table=True):
     queue_reason: str | None = None
     waiting_since: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     retry: Retry | None = Field(default=None, sa_type=Typed(Retry))
+    troubled_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Since when turns fail for a reason that may go away; none when the last one went well."""
+    troubles: int = 0
+    """How many turns failed so, one after the other."""
     force_cancel: bool = False
     progress: Progress = Field(default_factory=Progress, sa_type=Typed(Progress))
     disk_progress: tuple[DiskProgress, ...] = Field(default=(), sa_type=Typed(tuple[DiskProgress, ...]))

@@ -6,12 +6,12 @@ doesn't hold up those behind it that can.
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db import lock_admission
-from app.errors import ImportFailureError
+from app.errors import ImportFailureError, NoProxyHostError, Problem
 from app.models.columns import now
 from app.models.imports import Direction, VmImport
 from app.models.state import ImportState, StepName
@@ -33,7 +33,7 @@ async def admit(session: AsyncSession) -> tuple[list[UUID], list[UUID]]:
                 session, spec_from_row(row.spec, {}), row.data_center_id, row.excluded_host_ids, load
             )
         except ImportFailureError as error:
-            await imports.end(session, row, ImportState.FAILED, error.to_problem())
+            await imports.end(session, row, ImportState.FAILED, await _problem(session, row, error))
             failed.append(row.id)
             continue
         if isinstance(choice, Wait):
@@ -44,20 +44,32 @@ async def admit(session: AsyncSession) -> tuple[list[UUID], list[UUID]]:
     return admitted, failed
 
 
+async def is_any_due(session: AsyncSession) -> bool:
+    """Whether an import waits that may begin by now."""
+    return bool((await session.execute(select(exists().where(_is_due())))).scalar())
+
+
+def _is_due() -> ColumnElement[bool]:
+    return and_(
+        col(VmImport.state) == ImportState.QUEUED,
+        col(VmImport.direction) == Direction.FORWARD,
+        or_(col(VmImport.start_after).is_(None), col(VmImport.start_after) <= now()),
+    )
+
+
 async def _due(session: AsyncSession) -> list[VmImport]:
     at = now()
-    statement = (
-        select(VmImport)
-        .where(
-            col(VmImport.state) == ImportState.QUEUED,
-            col(VmImport.direction) == Direction.FORWARD,
-            (col(VmImport.start_after).is_(None)) | (col(VmImport.start_after) <= at),
-        )
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    statement = select(VmImport).where(_is_due()).with_for_update().execution_options(populate_existing=True)
     rows = (await session.execute(statement)).scalars().all()
     return sorted(rows, key=lambda row: (-rank(row.priority, row.waiting_since, at), row.id))
+
+
+async def _problem(session: AsyncSession, row: VmImport, error: ImportFailureError) -> Problem:
+    """Why the import can't begin; when hosts were tried in vain, what the last of them said tells more."""
+    tried = await attempts.numbered(session, row.id, row.attempt - 1) if row.excluded_host_ids else None
+    if tried is None or tried.problem is None or not isinstance(error, NoProxyHostError):
+        return error.to_problem()
+    return tried.problem
 
 
 async def _begin(session: AsyncSession, row: VmImport, choice: Choice, load: Load) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.errors import Problem
+from app.errors import NotFoundError, Problem
 from app.models.attempts import Artifact, Attempt, Outcome, Reservation
 from app.models.columns import now
 from app.models.common import Json
@@ -17,6 +17,14 @@ from app.models.imports import AttemptPublic, VmImport
 async def current(session: AsyncSession, row: VmImport) -> Attempt | None:
     """The attempt that the import is at; None while it waits in the queue."""
     return await numbered(session, row.id, row.attempt)
+
+
+async def fresh(session: AsyncSession, attempt_id: UUID) -> Attempt:
+    """The attempt as it is now in the database. Raises NotFoundError."""
+    attempt = await session.get(Attempt, attempt_id, populate_existing=True)
+    if attempt is None:
+        raise NotFoundError(f"There is no attempt {attempt_id}.")
+    return attempt
 
 
 async def numbered(session: AsyncSession, import_id: UUID, number: int) -> Attempt | None:
@@ -37,7 +45,12 @@ async def begin(
     session: AsyncSession, row: VmImport, *, proxy_host_id: UUID, storage_domain_id: UUID, work_bytes: int
 ) -> Reservation:
     """A new attempt on the host that was chosen, and the slot that it holds."""
-    attempt = Attempt(import_id=row.id, number=row.attempt, proxy_host_id=proxy_host_id)
+    attempt = Attempt(
+        import_id=row.id,
+        number=row.attempt,
+        proxy_host_id=proxy_host_id,
+        storage_domain_id=storage_domain_id,
+    )
     session.add(attempt)
     await session.flush()
     held = Reservation(

@@ -81,10 +81,32 @@ async def end(
     """The import has ended; the name it held is free again unless its VM bears it."""
     move(row, state)
     row.problem, row.finished_at = problem, now()
-    row.queue_reason = row.retry = row.wake_at = None
-    row.stage = None
+    row.queue_reason = row.wake_at = row.stage = None
+    calm(row)
+    if state == ImportState.SUCCEEDED:
+        row.sealed_secrets = None
     await vm_names.release(session, row.id)
     timeline.note(session, row, state, code=problem.code if problem else None)
+
+
+def calm(row: VmImport) -> bool:
+    """The last turn went well. True when clients were told of trouble before."""
+    was_told = row.retry is not None
+    row.retry, row.troubled_since, row.troubles = None, None, 0
+    return was_told
+
+
+async def requeue(session: AsyncSession, row: VmImport) -> None:
+    """Back to the queue, where the import keeps its place: the host doesn't hold the source."""
+    if row.proxy_host_id is not None:
+        row.excluded_host_ids = (*row.excluded_host_ids, row.proxy_host_id)
+    move(row, ImportState.QUEUED)
+    timeline.note(session, row, "moved", proxy_host_id=str(row.proxy_host_id))
+    row.attempt += 1
+    row.step = row.stage = row.proxy_host_id = None
+    row.storage_domain_id = spec_from_row(row.spec, {}).storage_domain_id
+    row.wake_at = now()
+    calm(row)
 
 
 # --- requests --------------------------------------------------------------------------------------------
@@ -243,7 +265,7 @@ async def cancel(session: AsyncSession, row: VmImport, *, force: bool) -> None:
         await end(session, row, ImportState.CANCELLED)
     else:
         move(row, ImportState.CANCELLING)
-        row.retry = None
+        calm(row)
 
 
 async def retry(session: AsyncSession, row: VmImport, body: ImportRetry) -> None:

@@ -25,12 +25,15 @@ WORK_BYTES_AT_LEAST = 2**30
 
 @dataclass
 class Load:
-    """What runs now, and what it holds: counted once a pass, and counted up as imports are admitted."""
+    """What there is and what it carries: looked up once a pass, and counted up as imports are admitted."""
 
     host_slots: Counter[UUID] = field(default_factory=Counter)
     host_bytes: Counter[UUID] = field(default_factory=Counter)
     domain_slots: Counter[UUID] = field(default_factory=Counter)
     domain_bytes: Counter[UUID] = field(default_factory=Counter)
+    hosts: dict[UUID, list[ProxyHost]] = field(default_factory=dict)
+    """By data center, as they were found first in this pass."""
+    domains: dict[UUID, list[StorageDomain]] = field(default_factory=dict)
 
     def add(self, reservation: Reservation) -> None:
         self.host_slots[reservation.proxy_host_id] += 1
@@ -74,8 +77,9 @@ async def choose(
 
     Raises NoProxyHostError, MissingAbilityError when waiting would be of no use.
     """
-    domains = await _domains(session, spec, data_center_id)
-    hosts = await _hosts(session, spec, data_center_id)
+    await _look_up(session, data_center_id, load)
+    domains = _domains(spec, load.domains[data_center_id])
+    hosts = [host for host in load.hosts[data_center_id] if spec.proxy_host_id in {None, host.id}]
     waits: list[str] = []
     failures: list[ImportFailureError] = []
     for domain in domains:
@@ -93,25 +97,27 @@ async def choose(
     raise NoProxyHostError("The data center has no storage domain that can take the VM.")
 
 
-async def _domains(session: AsyncSession, spec: VmImportCreate, data_center_id: UUID) -> list[StorageDomain]:
+async def _look_up(session: AsyncSession, data_center_id: UUID, load: Load) -> None:
+    if data_center_id in load.hosts:
+        return
+    hosts = select(ProxyHost).where(col(ProxyHost.data_center_id) == data_center_id)
+    domains = select(StorageDomain).where(col(StorageDomain.data_center_id) == data_center_id)
+    load.hosts[data_center_id] = list((await session.execute(hosts.order_by(col(ProxyHost.id)))).scalars())
+    load.domains[data_center_id] = list(
+        (await session.execute(domains.order_by(col(StorageDomain.id)))).scalars()
+    )
+
+
+def _domains(spec: VmImportCreate, domains: Sequence[StorageDomain]) -> list[StorageDomain]:
     """The domain that was named, or those of the data center that keep VMs, the roomiest first."""
-    statement = select(StorageDomain).where(col(StorageDomain.data_center_id) == data_center_id)
     if spec.storage_domain_id is not None:
-        statement = statement.where(col(StorageDomain.id) == spec.storage_domain_id)
-        return list((await session.execute(statement)).scalars())
+        return [domain for domain in domains if domain.id == spec.storage_domain_id]
     found = [
         domain
-        for domain in (await session.execute(statement)).scalars()
+        for domain in domains
         if destination_of(domain.kind).keeps and domain.status.state is not DomainState.UNUSABLE
     ]
     return sorted(found, key=lambda domain: (-(domain.status.free_bytes or 0), domain.id))
-
-
-async def _hosts(session: AsyncSession, spec: VmImportCreate, data_center_id: UUID) -> list[ProxyHost]:
-    statement = select(ProxyHost).where(col(ProxyHost.data_center_id) == data_center_id)
-    if spec.proxy_host_id is not None:
-        statement = statement.where(col(ProxyHost.id) == spec.proxy_host_id)
-    return list((await session.execute(statement.order_by(col(ProxyHost.id)))).scalars())
 
 
 class Fit(Enum):

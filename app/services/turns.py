@@ -3,16 +3,14 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.errors import FencedError
 from app.models.columns import now
-from app.models.imports import VmImport
-from app.models.state import ENDED, LIVE
-
-DUE_AT_ONCE = 500
+from app.models.imports import Direction, VmImport
+from app.models.state import ENDED, LIVE, ImportState
 
 
 async def locked(session: AsyncSession, import_id: UUID) -> VmImport | None:
@@ -24,10 +22,11 @@ async def locked(session: AsyncSession, import_id: UUID) -> VmImport | None:
 async def claim(session: AsyncSession, import_id: UUID, worker_id: UUID) -> VmImport | None:
     """The row with a turn of its own; None when there is nothing to do or another turn runs.
 
-    A call that finds another turn running is kept in `wakes`, so that it isn't lost.
+    A call that finds another turn running is kept in `wakes`, so that it isn't lost. An import that waits
+    for admission has no turns.
     """
     row = await locked(session, import_id)
-    if row is None or row.state in ENDED:
+    if row is None or row.state in ENDED or waits(row):
         return None
     if row.worker_id is not None:
         row.wakes += 1
@@ -35,6 +34,16 @@ async def claim(session: AsyncSession, import_id: UUID, worker_id: UUID) -> VmIm
     row.worker_id, row.wake_at = worker_id, None
     row.turn += 1
     return row
+
+
+def waits(row: VmImport) -> bool:
+    """Whether the import waits in the queue for admission."""
+    return row.state == ImportState.QUEUED and row.direction == Direction.FORWARD
+
+
+async def is_waiting(session: AsyncSession, import_id: UUID) -> bool:
+    row = await session.get(VmImport, import_id)
+    return row is not None and waits(row)
 
 
 async def held(session: AsyncSession, import_id: UUID, turn: int) -> VmImport:
@@ -52,6 +61,7 @@ async def release(
     row = await held(session, import_id, turn)
     row.worker_id = None
     if row.state in ENDED:
+        row.wake_at = None
         return False
     called = row.wakes != seen_wakes
     row.wake_at = now() if called else next_at
@@ -66,19 +76,52 @@ async def call(session: AsyncSession, import_id: UUID) -> None:
         row.wake_at = now()
 
 
-async def due(session: AsyncSession, at: datetime) -> list[UUID]:
-    """Imports whose turn should have begun by then."""
+async def take_due(session: AsyncSession, *, limit: int, again_after_seconds: float) -> list[UUID]:
+    """Imports whose turn should have begun by now, the oldest first; they are to be woken.
+
+    Each is taken by one sweep only, and is due again when no turn has claimed it by then.
+    """
     statement = (
-        select(col(VmImport.id))
-        .where(
-            col(VmImport.state).in_(LIVE),
-            col(VmImport.wake_at) <= at,
-            col(VmImport.worker_id).is_(None),
-        )
+        select(VmImport)
+        .where(_is_due())
         .order_by(col(VmImport.wake_at))
-        .limit(DUE_AT_ONCE)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
     )
-    return list((await session.execute(statement)).scalars())
+    rows = (await session.execute(statement)).scalars().all()
+    for row in rows:
+        row.wake_at = after(again_after_seconds)
+    return [row.id for row in rows]
+
+
+async def is_any_due(session: AsyncSession) -> bool:
+    """Whether `take_due` would find something."""
+    statement = select(exists().where(_is_due()))
+    return bool((await session.execute(statement)).scalar())
+
+
+def _is_due() -> ColumnElement[bool]:
+    return and_(
+        col(VmImport.state).in_(LIVE),
+        col(VmImport.wake_at) <= now(),
+        col(VmImport.worker_id).is_(None),
+        or_(col(VmImport.state) != ImportState.QUEUED, col(VmImport.direction) == Direction.BACK),
+    )
+
+
+async def claimed_by(session: AsyncSession, worker_id: UUID) -> list[tuple[UUID, int]]:
+    """The imports whose turn the worker runs, as the database has it, and the turns."""
+    statement = select(col(VmImport.id), col(VmImport.turn)).where(col(VmImport.worker_id) == worker_id)
+    return [(import_id, turn) for import_id, turn in (await session.execute(statement)).all()]
+
+
+async def give_up(session: AsyncSession, import_id: UUID, turn: int) -> None:
+    """The turn is over without having said so; the next one may begin."""
+    await session.execute(
+        update(VmImport)
+        .where(col(VmImport.id) == import_id, col(VmImport.turn) == turn)
+        .values(worker_id=None, wake_at=now())
+    )
 
 
 def after(seconds: float) -> datetime:

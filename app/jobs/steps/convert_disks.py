@@ -68,6 +68,7 @@ async def _launch(turn: Turn, agent: HostAgent) -> None:
         environment={**command.environment, **host.environment},
         secret_files=[file.name for file in command.files if file.secret],
     )
+    turn.context.launched.set()
 
 
 async def _judge(turn: Turn, status: JobStatus) -> Again | None:

@@ -2,7 +2,7 @@
 
 from app.actions.target import new_target
 from app.jobs import facts
-from app.jobs.place import destination_at
+from app.jobs.place import destination_at, target_now
 from app.jobs.step import Again, Turn
 from app.models.state import StepName
 from app.models.vms import DiskState, VmState
@@ -28,7 +28,7 @@ class ReserveTarget:
                 attempt_dir=facts.place(turn).directory,
             )
             await turn.learn(**{facts.TARGET: facts.plain(target)})
-        target = facts.target(turn)
+        target = target_now(turn)
         async with turn.saving() as saved:
             plan = destination.plan(settings, target)
             await attempts.record(saved.session, saved.attempt, ARTIFACT, plan)

@@ -1,0 +1,146 @@
+"""A turn: takes an import's steps on or back as far as they go now."""
+
+import asyncio
+import contextlib
+from uuid import UUID
+
+from app import logs
+from app.errors import AppError, FencedError, HostError, NotFoundError
+from app.jobs.claims import Claim, claim, release
+from app.jobs.context import Context
+from app.jobs.step import Again, MovedError, Turn, following, preceding
+from app.jobs.steps import STEPS
+from app.jobs.trouble import bear, turn_back
+from app.models.attempts import Attempt, Outcome
+from app.models.imports import Direction
+from app.models.state import ImportState
+from app.services import attempts, imports, turns
+
+log = logs.get("turn")
+
+
+async def advance_import(context: Context, import_id: UUID) -> None:
+    """Run one turn, if the import needs one and none runs. What goes wrong is on the import afterwards."""
+    async with context.database.reading() as session:
+        waiting = await turns.is_waiting(session, import_id)
+    if waiting:
+        await context.admit()
+        return
+    held = await claim(context, import_id)
+    if held is None:
+        return
+    again: Again | None = Again(0)
+    try:
+        with contextlib.suppress(FencedError):
+            again = await _take(held)
+    finally:
+        # A turn that is cancelled gives the import back as well: the next one goes on where it stopped.
+        await asyncio.shield(_give_back(held, again))
+
+
+async def _give_back(held: Claim, again: Again | None) -> None:
+    try:
+        await release(held, again)
+    except FencedError:
+        log.info("turn.fenced", import_id=str(held.row.id), turn=held.row.turn)
+
+
+async def _take(held: Claim) -> Again | None:
+    settings = held.context.settings
+    try:
+        async with asyncio.timeout(settings.turn_timeout_seconds):
+            return await _advance(held)
+    except FencedError:
+        return Again(settings.host_retry_seconds)
+    except Exception as error:  # noqa: BLE001  # the top of a job: whatever it is, it is on the import
+        return await bear(held, error)
+
+
+async def _advance(held: Claim) -> Again | None:
+    row = held.row
+    if held.attempt is None or row.state == ImportState.QUEUED:
+        return await _clear(held)
+    turn = _turn(held, held.attempt)
+    if row.state == ImportState.RUNNING and row.direction == Direction.FORWARD:
+        return await _forward(turn)
+    return await _back(turn)
+
+
+def _turn(held: Claim, attempt: Attempt) -> Turn:
+    secrets = held.context.sealer.open(held.row.sealed_secrets, f"vm_imports:{held.row.id}")
+    return Turn(held.context, held.row, attempt, secrets)
+
+
+async def _clear(held: Claim) -> Again | None:
+    """Before the next attempt begins: take away what earlier ones kept."""
+    for attempt in held.left:
+        turn = _turn(held, attempt)
+        for step in reversed(STEPS):
+            await step.undo(turn, keep=False)
+    async with held.saving() as (session, row):
+        row.direction = Direction.FORWARD
+        if row.state == ImportState.CANCELLING:
+            await imports.end(session, row, ImportState.CANCELLED)
+        imports.changed(row)
+    await held.context.announce(row.id)
+    return None
+
+
+async def _forward(turn: Turn) -> Again | None:
+    try:
+        for step in following(STEPS, turn.step):
+            if not await turn.enter(step.name):
+                return await _back(turn)
+            again = await step.do(turn)
+            if again is not None:
+                return again
+    except MovedError as error:
+        return await _move(turn, error)
+    except (HostError, FencedError):
+        raise
+    except AppError as error:
+        await _fail(turn, error)
+        return await _back(turn)
+    await turn.announce()
+    return None
+
+
+async def _move(turn: Turn, error: MovedError) -> Again | None:
+    """Nothing was made yet: back to the queue, for another proxy host."""
+    async with turn.saving() as saved:
+        if saved.row.state != ImportState.RUNNING:
+            return Again(0)
+        await attempts.end(saved.session, saved.attempt, Outcome.MOVED, error.reason.to_problem())
+        await imports.requeue(saved.session, saved.row)
+    await turn.announce()
+    return None
+
+
+async def _fail(turn: Turn, error: AppError) -> None:
+    async with turn.saving() as saved:
+        if saved.row.state == ImportState.RUNNING:
+            await turn_back(saved.session, saved.row, error.to_problem())
+    log.info("step.failed", import_id=str(turn.import_id), code=error.code, error=error.detail)
+    await turn.announce()
+
+
+async def _back(turn: Turn) -> Again | None:
+    """Undo in reverse, then end. A cancel keeps nothing, whatever was asked for."""
+    async with turn.saving() as saved:
+        step, is_cancelled = saved.row.step, saved.row.state == ImportState.CANCELLING
+    keep = turn.spec.keep_on_failure and not is_cancelled
+    for undone in preceding(STEPS, step):
+        try:
+            await undone.undo(turn, keep=keep)
+        except NotFoundError as error:
+            # The record of the host or the domain is gone, and the way to what was made with it.
+            log.warning("undo.impossible", import_id=str(turn.import_id), error=error.detail)
+    async with turn.saving() as saved:
+        if saved.row.state == ImportState.CANCELLING and not is_cancelled:
+            return Again(0)
+        problem = None if is_cancelled else saved.attempt.problem
+        outcome = Outcome.CANCELLED if is_cancelled else Outcome.FAILED
+        await attempts.end(saved.session, saved.attempt, outcome, problem)
+        await imports.end(saved.session, saved.row, ImportState(outcome), problem)
+    await turn.announce()
+    return None

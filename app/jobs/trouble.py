@@ -1,0 +1,98 @@
+"""What becomes of a turn that failed for a reason that may go away: patience, and its end."""
+
+from app import logs
+from app.actions.probe_host import UNREACHABLE
+from app.db import Session
+from app.errors import AppError, DeadlineError, HostError, HostKeyUnverifiedError, Problem
+from app.jobs.claims import Claim, Trouble
+from app.jobs.step import Again
+from app.models.attempts import Outcome
+from app.models.columns import now
+from app.models.imports import Direction, VmImport
+from app.models.state import ImportState
+from app.models.vms import DiskState, VmState
+from app.services import attempts, imports, targets, timeline
+from app.settings import Settings
+
+GOES_AWAY = (*UNREACHABLE, HostKeyUnverifiedError)
+"""The host can't be reached as it is recorded: an administrator, or time, puts that right."""
+MOST_TRIES = 5
+"""Everything else that failed so often, one time after the other, fails for good."""
+
+log = logs.get("turn")
+
+
+async def bear(claim: Claim, error: Exception) -> Again | None:
+    """Try again later; or, when patience is at its end, go back, or end with what couldn't be undone."""
+    problem = _problem(claim, error)
+    async with claim.saving() as (session, row):
+        row.troubled_since = row.troubled_since or now()
+        row.troubles += 1
+        if _is_patient(row, error, claim.context.settings):
+            return Trouble(claim.context.settings.host_retry_seconds, problem.detail)
+        again = await _lose_patience(session, row, problem)
+    await claim.context.announce(claim.row.id)
+    return again
+
+
+def _problem(claim: Claim, error: Exception) -> Problem:
+    told = {"import_id": str(claim.row.id), "step": claim.row.step}
+    if isinstance(error, TimeoutError):
+        limit = claim.context.settings.turn_timeout_seconds
+        error = DeadlineError(f"The turn took longer than {limit:g} s.")
+    if isinstance(error, AppError):
+        log.warning("turn.troubled", code=error.code, error=error.detail, **told)
+        return error.to_problem()
+    log.error("turn.unexpected", exc_info=error, **told)
+    return AppError("Something unexpected happened; the service's log has the details.").to_problem()
+
+
+def _is_patient(row: VmImport, error: Exception, settings: Settings) -> bool:
+    is_forced = row.force_cancel and row.state == ImportState.CANCELLING
+    if is_forced and isinstance(error, HostError):
+        return False
+    if isinstance(error, GOES_AWAY) and row.troubled_since is not None:
+        return (now() - row.troubled_since).total_seconds() < settings.host_unreachable_limit_seconds
+    return row.troubles < MOST_TRIES
+
+
+async def _lose_patience(session: Session, row: VmImport, problem: Problem) -> Again | None:
+    # `troubled_since` stays: a host that was waited for long enough isn't waited for again.
+    row.troubles = 0
+    if row.state == ImportState.QUEUED:
+        timeline.note(session, row, "left_behind", detail=problem.detail)
+        row.direction = Direction.FORWARD
+        imports.changed(row)
+        return None
+    if row.state == ImportState.RUNNING and row.direction == Direction.FORWARD:
+        await turn_back(session, row, problem)
+        return Trouble(0)
+    await _abandon(session, row, problem)
+    return None
+
+
+async def turn_back(session: Session, row: VmImport, problem: Problem) -> None:
+    """The import has failed: from now on it is undone."""
+    attempt = await attempts.current(session, row)
+    if attempt is not None:
+        attempt.problem = problem
+    row.direction = Direction.BACK
+    timeline.note(session, row, "step_failed", step=row.step, code=problem.code, detail=problem.detail)
+    imports.changed(row)
+
+
+async def _abandon(session: Session, row: VmImport, problem: Problem) -> None:
+    """End without undoing the rest. What may be left is on record as the attempt's artifacts."""
+    is_cancelled = row.state == ImportState.CANCELLING
+    timeline.note(session, row, "left_behind", detail=problem.detail)
+    if row.vm_id is not None:
+        if row.spec.get("keep_on_failure") and not is_cancelled:
+            await targets.set_state(session, row.vm_id, VmState.ILLEGAL, DiskState.ILLEGAL)
+        else:
+            await targets.remove(session, row, row.vm_id)
+    attempt = await attempts.current(session, row)
+    reason = None if is_cancelled else (attempt.problem if attempt else None) or problem
+    outcome = Outcome.CANCELLED if is_cancelled else Outcome.FAILED
+    if attempt is not None:
+        await attempts.end(session, attempt, outcome, reason)
+    await imports.end(session, row, ImportState.CANCELLED if is_cancelled else ImportState.FAILED, reason)
