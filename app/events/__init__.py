@@ -1,4 +1,4 @@
-"""Events for clients: published to Redis by whoever changes an import, told to clients by one hub a process."""
+"""Events for clients: published to Redis by whoever changes an import, told by one hub a process."""
 
 from app.events.publisher import Events
 

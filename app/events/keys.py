@@ -1,6 +1,6 @@
 """Where events lie in Redis, and the connections to it."""
 
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -24,7 +24,7 @@ def newest(import_id: UUID) -> str:
     return f"v2v:newest:{import_id}"
 
 
-def connect(url: str, *, timeout_seconds: float, max_connections: int) -> "Redis[Any]":
+def connect(url: str, *, timeout_seconds: float, max_connections: int) -> Redis:
     """A client whose every command fails within the timeout; connects when it is first used."""
     pool = BlockingConnectionPool.from_url(
         url,

@@ -18,12 +18,13 @@ local ms, n = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), 0
 if last[2] and ms <= tonumber(last[2]) then ms, n = tonumber(last[2]), tonumber(last[3]) + 1 end
 local id = string.format('%.0f-%.0f', ms, n)
 
-local fields = {'epoch', last[1], 'type', kind, 'major', ARGV[6], 'minor', ARGV[7], 'ended', ended,
+-- Readers see by a gap in `added` that events were trimmed before they read them.
+local added = redis.call('HINCRBY', state, 'added', 1)
+local fields = {'epoch', last[1], 'added', added, 'type', kind, 'major', ARGV[6], 'minor', ARGV[7], 'ended', ended,
                 'import_id', ARGV[9], 'labels', ARGV[10], 'data', ARGV[11]}
 redis.call('XADD', live, 'MAXLEN', '~', ARGV[2], id, unpack(fields))
 redis.call('XADD', own, 'MAXLEN', '~', ARGV[3], id, unpack(fields))
 redis.call('HSET', state, 'ms', string.format('%.0f', ms), 'n', string.format('%.0f', n))
-redis.call('HINCRBY', state, 'added', 1)
 redis.call('HINCRBY', newest, 'added', 1)
 redis.call('HSET', newest, kind .. ':major', ARGV[6], kind .. ':minor', ARGV[7])
 

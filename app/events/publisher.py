@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -27,6 +28,14 @@ SCRIPT: Final = (Path(__file__).parent / "publish.lua").read_text(encoding="utf-
 log = logs.get("events")
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What Redis knows of an import: the newest version that was told (0 = none), the newest progress."""
+
+    version: int
+    progress: ProgressEvent | None
+
+
 class Events:
     """Tells clients what happened. Never raises: events are a courtesy, the database is the truth."""
 
@@ -43,7 +52,7 @@ class Events:
         return await self._send(EventType.IMPORT, import_id, (version, 0), labels, _dump(data), ended=ended)
 
     async def publish_progress(self, event: ProgressEvent, *, labels: Mapping[str, str]) -> bool:
-        """Tell progress and keep it; what isn't newer by (attempt, seq), or comes after the end, is dropped."""
+        """Tell progress and keep it; what isn't newer by (attempt, seq) or comes after the end is dropped."""
         mark = (event.attempt, event.seq)
         return await self._send(EventType.PROGRESS, event.import_id, mark, labels, event.model_dump_json())
 
@@ -52,20 +61,19 @@ class Events:
         mark = (event.attempt, offset)
         return await self._send(EventType.MESSAGE, event.import_id, mark, labels, event.model_dump_json())
 
-    async def kept_progress(self, import_ids: Sequence[UUID]) -> dict[UUID, ProgressEvent]:
-        """The newest progress of those imports that run; empty without Redis."""
+    async def kept(self, import_ids: Sequence[UUID]) -> dict[UUID, Kept]:
+        """What Redis knows of imports; empty without Redis."""
         if not import_ids or self._is_pausing():
             return {}
         try:
             async with asyncio.timeout(PUBLISH_SECONDS), self._redis.pipeline(transaction=False) as pipe:
                 for import_id in import_ids:
-                    pipe.hget(keys.newest(import_id), "progress")
-                found: list[bytes | None] = await pipe.execute()
+                    pipe.hmget(keys.newest(import_id), ["import:major", "progress"])
+                found: list[list[bytes | None]] = await pipe.execute()
         except (RedisError, OSError) as error:
             self._note(error)
             return {}
-        kept = (ProgressEvent.model_validate_json(data) for data in found if data)
-        return {event.import_id: event for event in kept}
+        return {import_id: _kept(*fields) for import_id, fields in zip(import_ids, found, strict=True)}
 
     async def forget(self, import_id: UUID) -> bool:
         """The import was deleted: remove what Redis keeps of it alone."""
@@ -102,8 +110,8 @@ class Events:
         if self._is_pausing():
             return False
         names = [keys.LIVE, keys.replay(import_id), keys.newest(import_id), keys.STATE]
-        limits = [secrets.token_hex(8), self._live_events, REPLAY_EVENTS, KEPT_SECONDS]
-        event = [kind.value, *mark, int(ended), str(import_id), _dump(labels), data]
+        limits: list[str | int] = [secrets.token_hex(8), self._live_events, REPLAY_EVENTS, KEPT_SECONDS]
+        event: list[str | int] = [kind.value, *mark, int(ended), str(import_id), _dump(labels), data]
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await self._publish(keys=names, args=[*limits, *event])
@@ -120,6 +128,10 @@ class Events:
         # A Redis that hangs costs every caller the whole timeout; one that refuses costs nothing.
         if "imeout" in type(error).__name__:
             self._pause_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
+
+
+def _kept(version: bytes | None, progress: bytes | None) -> Kept:
+    return Kept(int(version or 0), ProgressEvent.model_validate_json(progress) if progress else None)
 
 
 def _dump(value: Mapping[str, object]) -> str:
