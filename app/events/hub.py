@@ -63,9 +63,13 @@ class EventsHub:
 
     async def close(self) -> None:
         self.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            # redis-py sends within `asyncio.wait_for`, which on Python 3.11 swallows a cancel that comes as
+            # it ends: once is not enough.
+            await asyncio.wait(self._tasks, timeout=0.1)
+            self._tasks = [task for task in self._tasks if not task.done()]
         await self.feed.close()
 
     def _close_all(self, end: End) -> None:
