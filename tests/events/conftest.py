@@ -86,7 +86,7 @@ class Stage:
         self.stack.push_async_callback(chunks.aclose)
         return Listener(chunks)
 
-    async def is_over(self, *, cursor: str, only: UUID) -> bool:
+    async def is_over(self, *, cursor: str | None, only: UUID) -> bool:
         return await has_ended(self.hub, self.wish(cursor=cursor, only=only))
 
     async def begin(self) -> tuple[Listener, str]:
