@@ -71,8 +71,7 @@ class Context:
             seen = self.passes.asked
             admitted = await self._admit()
             self.passes.done = seen
-        for import_id in admitted:
-            await self.queue.wake(import_id)
+        await asyncio.gather(*(self.queue.wake(import_id) for import_id in admitted))
 
     async def _admit(self) -> list[UUID]:
         async with self.database.session() as session:

@@ -9,7 +9,8 @@ from app.jobs.step import Turn
 from app.models.vm import VmConfig
 from app.proxy.agent_client import AttemptPlace
 
-CONFIG, SOURCE, PLACE, TARGET, MADE, LAUNCHED = "config", "source", "place", "target", "made", "launched"
+CONFIG, SOURCE, PLACE, TARGET, MADE = "config", "source", "place", "target", "made"
+LAUNCHED, MACHINE_READABLE = "launched", "machine_readable"
 
 _configs = TypeAdapter(VmConfig)
 _places = TypeAdapter(AttemptPlace)

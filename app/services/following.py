@@ -17,6 +17,7 @@ from app.models.proxy_hosts import ProxyHost
 from app.models.vm import VmConfig
 from app.services import imports, log_chunks, turns
 
+HOSTS_AT_ONCE = 8
 MOST_WARNINGS = 100
 MOST_ERRORS = 100
 """So many are kept of an attempt; the log holds the rest."""
@@ -67,9 +68,9 @@ async def is_followed(session: AsyncSession, attempt_id: UUID) -> bool:
 
 
 async def unwatched_hosts(session: AsyncSession) -> list[UUID]:
-    """Proxy hosts with followed attempts that no worker watches."""
+    """Proxy hosts with followed attempts that no worker watches, a few at a time: others take some, too."""
     statement = select(col(ProxyHost.id)).where(col(ProxyHost.watcher_worker_id).is_(None), _has_followed())
-    return list((await session.execute(statement)).scalars())
+    return list((await session.execute(statement.limit(HOSTS_AT_ONCE))).scalars())
 
 
 async def take_hosts(session: AsyncSession, host_ids: Sequence[UUID], worker_id: UUID) -> list[UUID]:
@@ -83,12 +84,6 @@ async def take_hosts(session: AsyncSession, host_ids: Sequence[UUID], worker_id:
     return list((await session.execute(statement)).scalars())
 
 
-async def held_hosts(session: AsyncSession, worker_id: UUID) -> list[UUID]:
-    """The proxy hosts that the worker watches."""
-    statement = select(col(ProxyHost.id)).where(col(ProxyHost.watcher_worker_id) == worker_id)
-    return list((await session.execute(statement)).scalars())
-
-
 async def leave_host(session: AsyncSession, host_id: UUID, worker_id: UUID) -> None:
     """Watch the host no longer. Watching is nobody's then; who finds followed attempts there takes it."""
     await session.execute(
@@ -98,15 +93,16 @@ async def leave_host(session: AsyncSession, host_id: UUID, worker_id: UUID) -> N
     )
 
 
-async def followed_on(session: AsyncSession, host_id: UUID, worker_id: UUID) -> list[UUID]:
-    """The attempts to follow on a host. Raises FencedError when another worker watches it."""
-    held = select(col(ProxyHost.watcher_worker_id)).where(col(ProxyHost.id) == host_id)
-    if (await session.execute(held)).scalar() != worker_id:
-        raise FencedError(f"Proxy host {host_id} is watched by another worker.")
-    statement = select(col(Attempt.id)).where(
-        col(Attempt.proxy_host_id) == host_id, col(Attempt.followed).is_(True)
+async def followed_by(session: AsyncSession, worker_id: UUID) -> dict[UUID, list[UUID]]:
+    """The proxy hosts that the worker watches, and the attempts to follow on each; there may be none."""
+    held = select(col(ProxyHost.id)).where(col(ProxyHost.watcher_worker_id) == worker_id)
+    found: dict[UUID, list[UUID]] = {host_id: [] for host_id in (await session.execute(held)).scalars()}
+    statement = select(col(Attempt.id), col(Attempt.proxy_host_id)).where(
+        col(Attempt.followed).is_(True), col(Attempt.proxy_host_id).in_(found)
     )
-    return list((await session.execute(statement.order_by(col(Attempt.id)))).scalars())
+    for attempt_id, host_id in (await session.execute(statement.order_by(col(Attempt.id)))).all():
+        found[host_id].append(attempt_id)
+    return found
 
 
 def _has_followed() -> Exists:
@@ -195,9 +191,10 @@ async def save_progress(session: AsyncSession, saves: Sequence[ProgressSave]) ->
 
 
 async def warn(session: AsyncSession, import_id: UUID, attempt_id: UUID, warning: ConversionWarning) -> None:
-    """Add a warning of ours. Raises FencedError when the attempt isn't followed any more."""
+    """Add a warning of ours, one of each code. Raises FencedError when it is followed no more."""
     row, _ = await _held(session, import_id, attempt_id)
-    _tell(row, Heard(0, 0, warnings=(warning,)))
+    if warning.code not in {known.code for known in row.warnings}:
+        _tell(row, Heard(0, 0, warnings=(warning,)))
 
 
 async def end(session: AsyncSession, import_id: UUID, attempt_id: UUID) -> None:

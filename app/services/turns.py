@@ -115,11 +115,15 @@ async def claimed_by(session: AsyncSession, worker_id: UUID) -> list[tuple[UUID,
     return [(import_id, turn) for import_id, turn in (await session.execute(statement)).all()]
 
 
-async def give_up(session: AsyncSession, import_id: UUID, turn: int) -> None:
+async def give_up(session: AsyncSession, import_id: UUID, turn: int, worker_id: UUID) -> None:
     """The turn is over without having said so; the next one may begin."""
     await session.execute(
         update(VmImport)
-        .where(col(VmImport.id) == import_id, col(VmImport.turn) == turn)
+        .where(
+            col(VmImport.id) == import_id,
+            col(VmImport.turn) == turn,
+            col(VmImport.worker_id) == worker_id,
+        )
         .values(worker_id=None, wake_at=now())
     )
 

@@ -59,7 +59,8 @@ async def _launch(turn: Turn, agent: HostAgent) -> None:
         if facts.LAUNCHED not in saved.attempt.facts:
             following.begin(saved.row, saved.attempt, target, facts.config(turn))
             timeline.note(saved.session, saved.row, "virt_v2v_started", command=list(command.masked))
-            attempts.learn(saved.attempt, **{facts.LAUNCHED: True})
+            is_readable = any(argument.startswith("--machine-readable") for argument in command.argv)
+            attempts.learn(saved.attempt, **{facts.LAUNCHED: {facts.MACHINE_READABLE: is_readable}})
             imports.changed(saved.row)
     await agent.launch(
         turn.attempt_id,

@@ -1,0 +1,206 @@
+"""One followed attempt: what virt-v2v's log says, what of it is saved, what clients are to be told."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import SecretStr
+
+from app.jobs import facts
+from app.models.attempts import Attempt
+from app.models.columns import now
+from app.models.events import MessageEvent, ProgressEvent, Severity
+from app.models.imports import ConversionWarning, VmImport
+from app.models.progress import DiskCopyState, DiskProgress
+from app.services.following import Heard, ProgressSave
+from app.v2v.output import Event, OutputReader, Reading, Said, Stage
+from app.v2v.progress import ProgressTracker
+
+SEQ_GAP = 100_000
+"""A new watcher counts on from beyond anything that the one before can have published unsaved."""
+LONGEST_TEXT = 4000
+WARNING_CODE = "virt_v2v_warning"
+STALLED_CODE = "stalled"
+MASK = b"***"
+
+
+@dataclass
+class Pending:
+    """What was read and is not saved yet."""
+
+    start: int
+    end: int
+    kept: bytearray = field(default_factory=bytearray)
+    stage: str | None = None
+    said: list[Said] = field(default_factory=list)
+
+    def is_empty(self) -> bool:
+        return not (self.kept or self.stage or self.said)
+
+    def heard(self) -> Heard:
+        errors = [said.text for said in self.said if said.severity is Severity.ERROR]
+        warnings = [said.text for said in self.said if said.severity is Severity.WARNING]
+        return Heard(
+            start=self.start,
+            end=self.end,
+            kept=bytes(self.kept),
+            stage=self.stage,
+            warnings=tuple(ConversionWarning(code=WARNING_CODE, message=text) for text in warnings),
+            errors=tuple(errors),
+        )
+
+
+class Hearing:
+    """Reads one attempt's log as it comes. `at_seconds` is always the watcher's monotonic clock."""
+
+    def __init__(
+        self, row: VmImport, attempt: Attempt, secrets: Iterable[SecretStr], at_seconds: float
+    ) -> None:
+        self.import_id, self.attempt_id, self.number = row.id, attempt.id, attempt.number
+        self.labels = row.labels
+        self.received = attempt.log_bytes
+        """The bytes of the log that came in so far; `pending.end` lags behind by an unfinished line."""
+        self.pending = Pending(attempt.log_bytes, attempt.log_bytes)
+        self.has_ended = False
+        self.is_published = self.is_progress_saved = True
+        self.stalled_since: datetime | None = row.progress.stalled_since
+        self._seq = row.progress_seq + SEQ_GAP
+        self._masks = _masks(secrets)
+        self._reader = _reader(row.disk_progress, attempt)
+        self._tracker = ProgressTracker(row.disk_progress, row.progress)
+        self._io_bytes: int | None = None
+        self._moved_at = at_seconds
+
+    # --- what comes in ---
+
+    def read(self, offset: int, data: bytes, at_seconds: float) -> None:
+        """Bytes of the log from an offset; what came in before is passed over."""
+        fresh = data[self.received - offset :] if offset < self.received else data
+        if not fresh:
+            return
+        self.received += len(fresh)
+        self._moved(at_seconds)
+        self._take(self._reader.feed(fresh), at_seconds)
+
+    def end(self, at_seconds: float) -> None:
+        """The log is complete."""
+        self._take(self._reader.finish(), at_seconds)
+        self.pending.end, self.has_ended = self.received, True
+
+    def is_active(self, io_bytes: int, at_seconds: float) -> None:
+        """The process group has read and written so much in all."""
+        if io_bytes != self._io_bytes:
+            self._io_bytes = io_bytes
+            self._moved(at_seconds)
+
+    def reconnected(self, at_seconds: float) -> None:
+        """Nothing could be seen for a while, so that nothing is known of a stall."""
+        self._moved_at = at_seconds
+
+    def has_stalled(self, at_seconds: float, *, after_seconds: float) -> bool:
+        """True once, when neither output nor I/O was seen for so long."""
+        if self.stalled_since is not None or at_seconds - self._moved_at < after_seconds:
+            return False
+        self.stalled_since = now()
+        self._changed()
+        return True
+
+    def _moved(self, at_seconds: float) -> None:
+        self._moved_at = at_seconds
+        if self.stalled_since is not None:
+            self.stalled_since = None
+            self._changed()
+
+    def _take(self, reading: Reading, at_seconds: float) -> None:
+        self.pending.kept += self._masked(reading.kept)
+        self.pending.end += reading.consumed
+        for event in reading.events:
+            self._hear(event, at_seconds)
+
+    def _hear(self, event: Event, at_seconds: float) -> None:
+        if isinstance(event, Said):
+            text = self._masked(event.text.encode()).decode(errors="replace")[:LONGEST_TEXT]
+            self.pending.said.append(Said(event.severity, text))
+            return
+        if isinstance(event, Stage):
+            self.pending.stage = event.name
+        if self._tracker.apply(event, at_seconds):
+            self._changed()
+
+    def _changed(self) -> None:
+        self.is_published = self.is_progress_saved = False
+
+    def _masked(self, data: bytes) -> bytes:
+        for secret in self._masks:
+            data = data.replace(secret, MASK)
+        return data
+
+    # --- what goes out ---
+
+    def cut(self) -> Pending:
+        """What is to be saved now; what comes in from now on is kept apart from it."""
+        cut = self.pending
+        self.pending = Pending(cut.end, cut.end)
+        return cut
+
+    def progress_event(self) -> ProgressEvent:
+        """The newest progress, to be published: newer than all before."""
+        self._seq += 1
+        self.is_published = True
+        progress = self._tracker.progress.model_copy(update={"stalled_since": self.stalled_since})
+        return ProgressEvent(
+            import_id=self.import_id,
+            attempt=self.number,
+            seq=self._seq,
+            at=now(),
+            progress=progress,
+            disk_progress=self._tracker.disk_progress,
+        )
+
+    def progress_save(self) -> ProgressSave:
+        self._seq += 1
+        self.is_progress_saved = True
+        progress = self._tracker.progress.model_copy(update={"stalled_since": self.stalled_since})
+        return ProgressSave(self.import_id, self.number, self._seq, progress, self._tracker.disk_progress)
+
+    def messages(self, saved: Pending) -> list[tuple[int, MessageEvent]]:
+        """What virt-v2v said, each with a mark that never falls: two a byte of the log, one is ours."""
+        return [
+            (2 * (saved.start + number), self._message(said.severity, _code(said), said.text))
+            for number, said in enumerate(saved.said)
+        ]
+
+    def stalled_message(self, text: str) -> tuple[int, MessageEvent]:
+        return 2 * self.pending.end + 1, self._message(Severity.WARNING, STALLED_CODE, text)
+
+    def _message(self, severity: Severity, code: str | None, text: str) -> MessageEvent:
+        return MessageEvent(
+            import_id=self.import_id,
+            attempt=self.number,
+            at=now(),
+            severity=severity,
+            code=code,
+            text=text,
+        )
+
+
+def _code(said: Said) -> str | None:
+    return WARNING_CODE if said.severity is Severity.WARNING else None
+
+
+def _reader(disks: tuple[DiskProgress, ...], attempt: Attempt) -> OutputReader:
+    begun = [disk.number for disk in disks if disk.state is not DiskCopyState.PENDING]
+    launched = attempt.facts.get(facts.LAUNCHED) or {}
+    return OutputReader(
+        machine_readable=bool(launched.get(facts.MACHINE_READABLE)),
+        disk=max(begun, default=None),
+        of=len(disks) if begun else None,
+    )
+
+
+def _masks(secrets: Iterable[SecretStr]) -> tuple[bytes, ...]:
+    """Each line of each secret, plain and as JSON writes it; the longest first."""
+    lines = [line for secret in secrets for line in secret.get_secret_value().splitlines() if line.strip()]
+    forms = {form.encode() for line in lines for form in (line, json.dumps(line)[1:-1])}
+    return tuple(sorted(forms, key=len, reverse=True))
