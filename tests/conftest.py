@@ -1,3 +1,3 @@
 """The fixtures that any test may ask for."""
 
-pytest_plugins = ["tests.support.redis", "tests.support.database"]
+pytest_plugins = ["tests.support.redis", "tests.support.database", "tests.support.hosts", "tests.support.sshd"]

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Any
@@ -26,12 +26,16 @@ from app.errors import (
     VirtV2vMissingError,
     WorkDirUnusableError,
 )
-from app.proxy.base import Channel, Proxy
+from app.proxy.base import Channel, CommandResult, Proxy
 
 QUICK_SECONDS = 30.0
 """For what touches only metadata."""
 SLOW_SECONDS = 120.0
 """For what reads or writes disks: a tar's index, a preallocated volume's creation, the removal of a tree."""
+
+
+_CANT_OPEN = 2
+"""Python's exit status when it can't open the program."""
 
 
 class _Answer(BaseModel):
@@ -149,17 +153,29 @@ class HostAgent:
     host has seen a higher turn of that attempt. Everything may be asked twice.
     """
 
-    def __init__(self, proxy: Proxy, agent_path: str) -> None:
-        """`agent_path` is where the program lies on the host; `proxy.pool` puts it there."""
+    def __init__(self, proxy: Proxy, agent_path: str, put_in_place: Callable[[], Awaitable[None]]) -> None:
+        """`agent_path` is where the program lies on the host; `put_in_place` puts it there (again)."""
         self.proxy = proxy
-        self._argv = ("python3", agent_path)
+        self._path = agent_path
+        self._put_in_place = put_in_place
+        # Isolated: nothing in the host's environment or its site-packages changes what the program does.
+        self._argv = ("python3", "-I", "-S", agent_path)
 
     async def _ask(self, verb: str, timeout_seconds: float = QUICK_SECONDS, **request: Any) -> Any:
-        body = json.dumps({"work_dir": self.proxy.address.work_dir, **request}, default=str)
-        result = await self.proxy.run(
-            [*self._argv, verb], timeout_seconds=timeout_seconds, stdin=body.encode()
-        )
-        return _answer(verb, result.exit_status, result.stdout, result.stderr)
+        whole = {"work_dir": self.proxy.address.work_dir, "timeout_seconds": timeout_seconds, **request}
+        body = json.dumps(whole, default=str).encode()
+        result = await self._run(verb, body, timeout_seconds)
+        if _is_gone(result, self._path):
+            await self._put_in_place()
+            result = await self._run(verb, body, timeout_seconds)
+        return answer_of(verb, result)
+
+    async def _run(self, verb: str, body: bytes, timeout_seconds: float) -> CommandResult:
+        return await self.proxy.run([*self._argv, verb], timeout_seconds=timeout_seconds, stdin=body)
+
+    async def ready(self) -> None:
+        """The program is there (put back if need be), and so is the work directory."""
+        await self._ask("ready")
 
     # --- looking: changes nothing ---
 
@@ -186,7 +202,7 @@ class HostAgent:
         Raises as `look`; UnsafeImageError for a backing file, data file or extent outside its own directory;
         InvalidSourceError when it is no image of that format.
         """
-        answer = await self._ask("image_info", path=path, roots=list(roots), format=format)
+        answer = await self._ask("image_info", path=path, roots=list(roots), format_name=format)
         return ImageInfo.model_validate(answer)
 
     async def tar_list(self, path: str, *, roots: Sequence[str]) -> TarIndex:
@@ -212,7 +228,7 @@ class HostAgent:
 
     async def disk_result(self, path: str, *, format: str) -> ImageInfo:  # noqa: A002
         """An image that virt-v2v wrote. Raises SourceNotFoundError, InvalidSourceError (unreadable)."""
-        return ImageInfo.model_validate(await self._ask("disk_result", path=path, format=format))
+        return ImageInfo.model_validate(await self._ask("disk_result", path=path, format_name=format))
 
     async def read_result(self, path: str, *, limit_bytes: int) -> bytes:
         """A metadata file that virt-v2v wrote. Raises SourceNotFoundError, InvalidSourceError (too long)."""
@@ -321,7 +337,7 @@ class HostAgent:
             path=path,
             attempt_id=attempt_id,
             turn=turn,
-            format=format,
+            format_name=format,
             capacity_bytes=capacity_bytes,
             preallocated=preallocated,
             options=list(options),
@@ -370,21 +386,26 @@ class HostAgent:
         await self._ask("remove_tree", SLOW_SECONDS, path=path, attempt_id=attempt_id, turn=turn)
 
 
-def _answer(verb: str, exit_status: int, stdout: bytes, stderr: bytes) -> Any:
-    """The agent's result. It answers one JSON object: `{"result": …}` or `{"code", "detail"}`."""
+def _is_gone(result: CommandResult, path: str) -> bool:
+    """Whether Python didn't find the program: the host was reinstalled, or its work directory emptied."""
+    return result.exit_status == _CANT_OPEN and path.encode() in result.stderr
+
+
+def answer_of(verb: str, result: CommandResult) -> Any:
+    """The program's result. It answers one JSON object: `{"result": …}` or `{"code", "detail"}`."""
     try:
-        answer = json.loads(stdout)
+        answer = json.loads(result.stdout)
     except ValueError as error:
-        raise _start_error(verb, exit_status, stderr) from error
+        raise _start_error(verb, result) from error
     if "code" in answer:
         raise _ERRORS.get(answer["code"], HostCommandError)(answer["detail"])
     return answer["result"]
 
 
-def _start_error(verb: str, exit_status: int, stderr: bytes) -> AppError:
-    said = stderr.decode(errors="replace").strip()[-500:]
+def _start_error(verb: str, result: CommandResult) -> AppError:
+    said = result.stderr.decode(errors="replace").strip()[-500:]
     if "sudo:" in said:
         return SudoRefusedError(f"sudo said: {said}")
-    if exit_status in {126, 127} or "python3" in said.splitlines()[-1:]:
-        return PythonMissingError(f"The host could not start python3: {said or exit_status}")
-    return HostCommandError(f"The host agent's `{verb}` ended with status {exit_status}: {said}")
+    if result.exit_status in {126, 127}:
+        return PythonMissingError(f"The host could not start python3: {said or result.exit_status}")
+    return HostCommandError(f"The host agent's `{verb}` ended with status {result.exit_status}: {said}")

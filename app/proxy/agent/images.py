@@ -1,0 +1,83 @@
+"""Says what a disk image is, once it is known that it opens nothing outside its own directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+from app.proxy.agent import commands
+from app.proxy.agent.headers import Header, Reference, read_header
+from app.proxy.agent.looking import Opened, is_inside, opened, opened_result
+from app.proxy.agent.refusals import InvalidSourceError, SourceNotFoundError, UnsafeImageError
+
+INFO_SECONDS = 20.0
+DEEPEST_CHAIN = 32
+_PROTOCOL = re.compile("[^/]*:")
+"""What qemu takes for a protocol or `json:`, and not for a path."""
+
+
+def image_info(
+    *,
+    path: str,
+    roots: list[str],
+    format_name: str | None,
+) -> dict[str, object]:
+    with opened(path, roots) as found:
+        header = _safe_header(found, format_name, roots, depth=0)
+        return describe(str(found.path), header.format, query(["-f", header.format, str(found.path)]))
+
+
+def disk_result(*, path: str, format_name: str) -> dict[str, object]:
+    with opened_result(path) as found:
+        _check_image(found)
+        return describe(path, format_name, query(["-f", format_name, path]))
+
+
+def query(image: list[str]) -> dict[str, object]:
+    """What `qemu-img info` says. Raises InvalidSourceError when it can't open the image."""
+    done = commands.run(["qemu-img", "info", "--output=json", "-U", *image], INFO_SECONDS)
+    if done.status != 0:
+        raise InvalidSourceError(f"qemu-img can't read the image: {done.stderr}")
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+def describe(path: str, format_name: str, info: dict[str, object]) -> dict[str, object]:
+    return {
+        "path": path,
+        "format": format_name,
+        "virtual_bytes": info["virtual-size"],
+        "actual_bytes": info.get("actual-size", 0),
+    }
+
+
+def _safe_header(found: Opened, wanted: str | None, roots: list[str], depth: int) -> Header:
+    """The image's header, every file that it refers to checked as well."""
+    _check_image(found)
+    if depth > DEEPEST_CHAIN:
+        raise UnsafeImageError(f"The image's chain has more than {DEEPEST_CHAIN} links.")
+    header = read_header(lambda offset, size: os.pread(found.fd, size, offset), found.size_bytes, wanted)
+    for reference in header.references:
+        _check_reference(reference, found.path, roots, depth)
+    return header
+
+
+def _check_image(found: Opened) -> None:
+    if found.kind == "directory":
+        raise InvalidSourceError(f"{str(found.path)!r} is a directory.")
+
+
+def _check_reference(reference: Reference, image: Path, roots: list[str], depth: int) -> None:
+    name = reference.name
+    if not name or "\0" in name or _PROTOCOL.match(name):
+        raise UnsafeImageError(f"{image.name!r} refers to {name!r}, which is no file's path.")
+    target = (image.parent / name).resolve()
+    if not is_inside(target, image.parent):
+        raise UnsafeImageError(f"{image.name!r} refers to {name!r}, outside its own directory.")
+    try:
+        with opened(str(target), roots) as found:
+            _safe_header(found, reference.format, roots, depth + 1)
+    except SourceNotFoundError as error:
+        raise InvalidSourceError(f"{image.name!r} refers to {name!r}, which is not there.") from error

@@ -1,0 +1,98 @@
+"""Carries out the one verb that it was started for."""
+
+from __future__ import annotations
+
+import errno
+import json
+import resource
+import signal
+import sys
+from typing import Callable
+
+from app.proxy.agent.attempts import create_attempt, remove_attempt, status, write
+from app.proxy.agent.images import disk_result, image_info
+from app.proxy.agent.jobs import launch, stop
+from app.proxy.agent.looking import look, read, read_result
+from app.proxy.agent.probe import probe, ready
+from app.proxy.agent.refusals import NoRoomError, RefusedError
+from app.proxy.agent.storage import (
+    clear_marker,
+    make_dir,
+    make_image,
+    mark,
+    probe_dir,
+    put_file,
+    remove_tree,
+    set_owner,
+)
+from app.proxy.agent.tars import tar_image_info, tar_list, tar_read
+from app.proxy.agent.watch import watch
+
+Verb = Callable[..., object]
+
+LOOKING: dict[str, Verb] = {
+    "look": look,
+    "read": read,
+    "image_info": image_info,
+    "tar_list": tar_list,
+    "tar_read": tar_read,
+    "tar_image_info": tar_image_info,
+    "disk_result": disk_result,
+    "read_result": read_result,
+    "probe_dir": probe_dir,
+}
+"""They read what strangers made, so their memory is limited; they need no work directory."""
+ACTING: dict[str, Verb] = {
+    "ready": ready,
+    "probe": probe,
+    "create_attempt": create_attempt,
+    "write": write,
+    "launch": launch,
+    "status": status,
+    "stop": stop,
+    "remove_attempt": remove_attempt,
+    "make_dir": make_dir,
+    "make_image": make_image,
+    "put_file": put_file,
+    "set_owner": set_owner,
+    "clear_marker": clear_marker,
+    "mark": mark,
+    "remove_tree": remove_tree,
+}
+MOST_MEMORY_BYTES = 2 << 30
+PATIENCE_SECONDS = 5
+"""How much longer than the service we wait: who asks has given up by then."""
+
+
+def main() -> None:
+    verb = sys.argv[1]
+    if verb == "watch":
+        watch(sys.argv[2])
+        return
+    request = json.load(sys.stdin.buffer)
+    # SSH ends nothing on this side when the service gives up.
+    signal.alarm(int(request.pop("timeout_seconds")) + PATIENCE_SECONDS)
+    json.dump(_answer(verb, request), sys.stdout)
+
+
+def _answer(verb: str, request: dict[str, object]) -> dict[str, object]:
+    try:
+        return {"result": _carry_out(verb, request)}
+    except RefusedError as error:
+        return {"code": error.code, "detail": str(error)}
+    except OSError as error:
+        kind = NoRoomError if error.errno in {errno.ENOSPC, errno.EDQUOT} else RefusedError
+        return {"code": kind.code, "detail": f"{verb} failed on the proxy host: {error}."}
+    except MemoryError:
+        return {
+            "code": "invalid_source",
+            "detail": "To read it takes more memory than any sound image needs.",
+        }
+
+
+def _carry_out(verb: str, request: dict[str, object]) -> object:
+    if verb in LOOKING:
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
+        del request["work_dir"]
+        return LOOKING[verb](**request)
+    return ACTING[verb](**request)

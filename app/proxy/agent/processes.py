@@ -1,0 +1,118 @@
+"""Finds and ends the processes of an attempt, by what they carry: a number alone proves nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Callable, Iterator
+
+from app.proxy.agent.places import Place
+
+MARKER = "V2V_IMPORT_ATTEMPT"
+"""The environment variable that virt-v2v and all its children inherit; its value is the attempt's id."""
+POLL_SECONDS = 0.05
+KILL_SECONDS = 5.0
+_PREFIX = MARKER.encode() + b"="
+
+
+def by_attempt() -> dict[str, list[int]]:
+    """The processes that carry a marker, by the attempt that it names."""
+    found: dict[str, list[int]] = {}
+    for directory in _directories():
+        attempt_id = _marker(directory)
+        if attempt_id is not None:
+            found.setdefault(attempt_id, []).append(int(directory.name))
+    return found
+
+
+def marked(place: Place) -> set[int]:
+    """virt-v2v and what it started; not its supervisor."""
+    return set(by_attempt().get(place.attempt_id, []))
+
+
+def holders(place: Place) -> set[int]:
+    """Who holds the attempt's lock: its supervisor, and children that kept the descriptor.
+
+    They have it open for writing; who only looks whether it is held has not.
+    """
+    return {int(directory.name) for directory in _directories() if _holds(directory, place.alive)}
+
+
+def end(find: Callable[[], set[int]], grace_seconds: float) -> bool:
+    """TERM to each process that `find` finds, then KILL; whether all are gone."""
+    return _signal_until_gone(find, signal.SIGTERM, grace_seconds) or kill(find)
+
+
+def kill(find: Callable[[], set[int]]) -> bool:
+    """KILL to each process that `find` finds; whether all are gone."""
+    return _signal_until_gone(find, signal.SIGKILL, KILL_SECONDS)
+
+
+def wait(gone: Callable[[], bool], seconds: float) -> bool:
+    """Whether it came true in time."""
+    deadline = time.monotonic() + seconds
+    while not gone():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def io_bytes(pid: int) -> int:
+    """All bytes that the process read and wrote so far; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    except OSError:
+        return 0
+    counts = dict(line.split(": ") for line in lines)
+    return int(counts.get("rchar", 0)) + int(counts.get("wchar", 0))
+
+
+def _signal_until_gone(find: Callable[[], set[int]], number: int, seconds: float) -> bool:
+    told: set[int] = set()
+
+    def gone() -> bool:
+        alive = find()
+        for pid in alive - told:
+            _send(pid, number)
+        told.update(alive)
+        return not alive
+
+    return wait(gone, seconds)
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _directories() -> Iterator[Path]:
+    own = str(os.getpid())
+    return (entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and entry.name != own)
+
+
+def _marker(process: Path) -> str | None:
+    try:
+        environment = (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        # Another user's process, or one that has just ended.
+        return None
+    return next((item[len(_PREFIX) :].decode() for item in environment if item.startswith(_PREFIX)), None)
+
+
+def _holds(process: Path, alive: Path) -> bool:
+    try:
+        return any(_is_writing(link, alive) for link in (process / "fd").iterdir())
+    except OSError:
+        return False
+
+
+def _is_writing(link: Path, alive: Path) -> bool:
+    try:
+        return os.readlink(link) == str(alive) and bool(link.lstat().st_mode & 0o200)
+    except OSError:
+        return False

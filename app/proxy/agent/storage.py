@@ -1,0 +1,221 @@
+"""Makes and removes what an attempt puts into storage directories.
+
+A directory that we make carries a marker with the attempt's id until the VM is finished. Files are made only
+in directories that carry it, and no others are removed: a wrong path can't cost anybody their files.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Optional, Sequence
+
+from app.proxy.agent import commands, files
+from app.proxy.agent.fences import held
+from app.proxy.agent.refusals import DomainUnusableError, NoRoomError
+
+MARKER_NAME = ".v2v-import-attempt"
+CREATE_SECONDS = 100.0
+PROBE_BYTES = 4096
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+PairOrNone = Optional[Sequence[int]]
+"""A file's owner as JSON has it: [user id, group id]."""
+
+
+def make_dir(*, work_dir: str, path: str, attempt_id: str, turn: int, mode: int, owner: PairOrNone) -> None:
+    directory = _absolute(path)
+    with held(work_dir, attempt_id, turn), _told_as_domain(path):
+        if os.path.lexists(directory):
+            _check_marked(directory, attempt_id)
+        else:
+            _make_marked(directory, attempt_id)
+        _own(directory, os.O_DIRECTORY, mode, owner)
+
+
+def _make_marked(directory: Path, attempt_id: str) -> None:
+    """Marked before it has its name, so that no crash leaves it there unmarked."""
+    staged = _staged(directory, attempt_id)
+    staged.mkdir(mode=0o700, exist_ok=True)
+    (staged / MARKER_NAME).write_text(attempt_id)
+    staged.rename(directory)
+    files.flush_names(directory.parent)
+
+
+def _staged(directory: Path, attempt_id: str) -> Path:
+    return directory.with_name(f"{MARKER_NAME}-{attempt_id}")
+
+
+def make_image(
+    *,
+    work_dir: str,
+    path: str,
+    attempt_id: str,
+    turn: int,
+    format_name: str,
+    capacity_bytes: int,
+    preallocated: bool,
+    options: list[str],
+    mode: int,
+    owner: PairOrNone,
+) -> None:
+    image = _absolute(path)
+    if preallocated:
+        options = [*options, "preallocation=falloc"]
+    with held(work_dir, attempt_id, turn), _told_as_domain(path):
+        _check_marked(image.parent, attempt_id)
+        # It got its name when it was whole; virt-v2v may be filling it by now.
+        if os.path.lexists(image):
+            return
+        if preallocated:
+            _check_room(image.parent, capacity_bytes)
+        part = image.with_name(f".{image.name}.part")
+        try:
+            _create(part, format_name, capacity_bytes, options)
+            _own(part, 0, mode, owner)
+            part.rename(image)
+        finally:
+            files.remove_file(part)
+
+
+def _create(part: Path, format_name: str, capacity_bytes: int, options: list[str]) -> None:
+    files.remove_file(part)
+    given = [word for option in options for word in ("-o", option)]
+    command = ["qemu-img", "create", "-q", "-f", format_name, *given, str(part), str(capacity_bytes)]
+    done = commands.run(command, CREATE_SECONDS)
+    if done.status != 0 and os.strerror(errno.ENOSPC) in done.stderr:
+        raise NoRoomError(f"There is no room for {capacity_bytes} bytes in {str(part.parent)!r}.")
+    if done.status != 0:
+        raise DomainUnusableError(f"qemu-img could not make a disk in {str(part.parent)!r}: {done.stderr}")
+
+
+def _check_room(directory: Path, needed: int) -> None:
+    found = space(directory)
+    if found["free_bytes"] < needed:
+        raise NoRoomError(f"{str(directory)!r} has {found['free_bytes']} bytes free, {needed} are needed.")
+
+
+def put_file(
+    *, work_dir: str, path: str, data: str, attempt_id: str, turn: int, mode: int, owner: PairOrNone
+) -> None:
+    target = _absolute(path)
+    with held(work_dir, attempt_id, turn), _told_as_domain(path):
+        _check_marked(target.parent, attempt_id)
+        files.write_whole(target, base64.b64decode(data), mode=mode, owner=_pair(owner))
+
+
+def set_owner(*, work_dir: str, path: str, attempt_id: str, turn: int, mode: int, owner: PairOrNone) -> None:
+    target = _absolute(path)
+    with held(work_dir, attempt_id, turn), _told_as_domain(path):
+        _check_marked(target.parent, attempt_id)
+        _own(target, 0, mode, owner)
+
+
+def clear_marker(*, work_dir: str, path: str, attempt_id: str, turn: int) -> None:
+    directory = _absolute(path)
+    with held(work_dir, attempt_id, turn), _told_as_domain(path):
+        if _marker_of(directory) == attempt_id:
+            (directory / MARKER_NAME).unlink()
+
+
+def mark(*, work_dir: str, path: str, attempt_id: str, turn: int) -> None:
+    directory = _absolute(path)
+    with held(work_dir, attempt_id, turn), _told_as_domain(path):
+        if not os.path.lexists(directory):
+            return
+        if _marker_of(directory) is None and directory.is_dir() and not directory.is_symlink():
+            files.write_whole(directory / MARKER_NAME, attempt_id.encode())
+        _check_marked(directory, attempt_id)
+
+
+def remove_tree(*, work_dir: str, path: str, attempt_id: str, turn: int) -> None:
+    directory = _absolute(path)
+    with held(work_dir, attempt_id, turn), _told_as_domain(path):
+        if os.path.lexists(directory):
+            _check_marked(directory, attempt_id)
+            _empty(directory)
+            # Under this name a later try finds it, also when the marker is gone already.
+            directory.rename(_staged(directory, attempt_id))
+        staged = _staged(directory, attempt_id)
+        if staged.is_dir():
+            files.remove_file(staged / MARKER_NAME)
+            staged.rmdir()
+
+
+def _empty(directory: Path) -> None:
+    """Remove everything but the marker."""
+    for entry in directory.iterdir():
+        if entry.name == MARKER_NAME:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def probe_dir(*, path: str) -> dict[str, int]:
+    directory = _absolute(path)
+    with _told_as_domain(path):
+        if not directory.is_dir():
+            raise DomainUnusableError(f"{path!r} is no directory on the proxy host.")
+        probe = directory / f".v2v-import-probe-{os.getpid()}"
+        data = os.urandom(PROBE_BYTES)
+        try:
+            files.write_whole(probe, data)
+            if probe.read_bytes() != data:
+                raise DomainUnusableError(f"{path!r} gives back other bytes than were written.")
+        finally:
+            files.remove_file(probe)
+        return space(directory)
+
+
+def space(directory: Path) -> dict[str, int]:
+    """Free (for this user) and total bytes of the file system."""
+    found = os.statvfs(directory)
+    return {"free_bytes": found.f_bavail * found.f_frsize, "total_bytes": found.f_blocks * found.f_frsize}
+
+
+def _absolute(path: str) -> Path:
+    if not path.startswith("/") or "\0" in path or ".." in Path(path).parts:
+        raise DomainUnusableError(f"{path!r} is no absolute path.")
+    return Path(path)
+
+
+def _check_marked(directory: Path, attempt_id: str) -> None:
+    if directory.is_symlink() or not directory.is_dir():
+        raise DomainUnusableError(f"{str(directory)!r} is no directory.")
+    if _marker_of(directory) != attempt_id:
+        raise DomainUnusableError(f"{str(directory)!r} was not made by this attempt.")
+
+
+def _marker_of(directory: Path) -> str | None:
+    try:
+        return (directory / MARKER_NAME).read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _own(path: Path, flags: int, mode: int, owner: PairOrNone) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | flags)
+    try:
+        files.own(fd, mode, _pair(owner))
+    finally:
+        os.close(fd)
+
+
+def _pair(owner: PairOrNone) -> files.Owner:
+    return None if owner is None else (owner[0], owner[1])
+
+
+@contextmanager
+def _told_as_domain(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise NoRoomError(f"There is no room at {path!r}.") from error
+        raise DomainUnusableError(f"{path!r} can't be used: {error}.") from error

@@ -1,0 +1,128 @@
+"""Keeps one connection to each proxy host, with the agent program in place."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from app.errors import AppError, HostError
+from app.proxy.agent_client import HostAgent, answer_of
+from app.proxy.base import HostAddress
+from app.proxy.program import agent_program
+from app.proxy.ssh import SshProxy, connect
+
+RETRY_SECONDS = 1.0
+"""A connection that failed isn't tried again sooner: sshd drops logins that come in crowds."""
+INSTALL_SECONDS = 30.0
+
+
+class _Connected(HostAgent):
+    """An agent with the connection that the pool has to close."""
+
+    def __init__(self, proxy: SshProxy, agent_path: str) -> None:
+        super().__init__(proxy, agent_path, lambda: _put_in_place(proxy, agent_path))
+        self.connection = proxy
+
+
+@dataclass
+class _Entry:
+    """A host's connection, being made, made, or failed."""
+
+    address: HostAddress
+    task: asyncio.Task[_Connected]
+    ended_at: float | None = field(default=None)
+
+    def serves(self, address: HostAddress) -> bool:
+        """Whether it is what a caller for this address should get: a fresh failure is an answer too."""
+        if self.address != address:
+            return False
+        if not self.task.done():
+            return True
+        if self.task.cancelled():
+            return False
+        if self.task.exception() is not None:
+            return self.ended_at is not None and time.monotonic() < self.ended_at + RETRY_SECONDS
+        return not self.task.result().connection.is_closed
+
+    def discard(self) -> SshProxy | None:
+        """End it; the connection that is to be waited for, if there is one."""
+        self.task.cancel()
+        if not self.task.done() or self.task.cancelled() or self.task.exception() is not None:
+            return None
+        connection = self.task.result().connection
+        connection.close()
+        return connection
+
+    def note_end(self, task: asyncio.Task[_Connected]) -> None:
+        self.ended_at = time.monotonic()
+        if not task.cancelled():
+            # Looked at here, for every caller may have gone away by now.
+            task.exception()
+
+
+class ProxyPool:
+    """The proxy hosts' agents. Callers that come together share one connection."""
+
+    def __init__(self) -> None:
+        self._entries: dict[UUID, _Entry] = {}
+
+    async def agent(self, address: HostAddress) -> HostAgent:
+        """The connected agent; a changed address means a new connection.
+
+        Raises HostError subclasses: not reached, refused, WorkDirUnusableError, PythonMissingError, ….
+        """
+        entry = self._entries.get(address.id)
+        if entry is None or not entry.serves(address):
+            entry = self._renew(address)
+        # A caller that goes away must not take the others' connection with it.
+        return await asyncio.shield(entry.task)
+
+    async def forget(self, host_id: UUID) -> None:
+        """Close the host's connection, if there is one."""
+        entry = self._entries.pop(host_id, None)
+        if entry is not None:
+            await _end(entry)
+
+    async def close(self) -> None:
+        entries = list(self._entries.values())
+        self._entries.clear()
+        await asyncio.gather(*(_end(entry) for entry in entries))
+
+    def _renew(self, address: HostAddress) -> _Entry:
+        old = self._entries.pop(address.id, None)
+        if old is not None:
+            old.discard()
+        task = asyncio.create_task(_connected(address), name=f"connect to {address.address}")
+        entry = _Entry(address, task)
+        task.add_done_callback(entry.note_end)
+        self._entries[address.id] = entry
+        return entry
+
+
+async def _connected(address: HostAddress) -> _Connected:
+    proxy = await connect(address)
+    try:
+        path = f"{address.work_dir}/agent/{agent_program().name}"
+        await _put_in_place(proxy, path)
+    except (AppError, asyncio.CancelledError):
+        proxy.close()
+        raise
+    return _Connected(proxy, path)
+
+
+async def _put_in_place(proxy: SshProxy, path: str) -> None:
+    """Raises WorkDirUnusableError, PythonMissingError, SudoRefusedError, HostError."""
+    program = agent_program()
+    argv = ["python3", "-I", "-S", "-c", program.installer, path]
+    answer_of("install", await proxy.run(argv, timeout_seconds=INSTALL_SECONDS, stdin=program.data))
+
+
+async def _end(entry: _Entry) -> None:
+    connection = entry.discard()
+    if connection is not None:
+        await connection.wait_closed()
+        return
+    try:
+        await entry.task
+    except (HostError, asyncio.CancelledError):
+        return

@@ -1,0 +1,131 @@
+"""This machine as a proxy host without SSH: the real agent program, run as a child process."""
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from app.errors import HostDeadlineError
+from app.proxy.agent_client import HostAgent
+from app.proxy.base import Channel, CommandResult, HostAddress
+from app.proxy.program import agent_program
+
+
+class LocalProxy:
+    """Keeps the Proxy protocol with local processes."""
+
+    def __init__(self, work_dir: Path) -> None:
+        self._address = HostAddress(
+            id=UUID(int=1),
+            address="127.0.0.1",
+            port=22,
+            username="root",
+            host_key="ssh-ed25519 AAAA",
+            private_key=None,
+            password=None,
+            sudo=False,
+            work_dir=str(work_dir),
+        )
+
+    @property
+    def address(self) -> HostAddress:
+        return self._address
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_seconds: float,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+        )
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                stdout, stderr = await process.communicate(stdin)
+        except TimeoutError as error:
+            process.kill()
+            raise HostDeadlineError from error
+        assert process.returncode is not None
+        return CommandResult(tuple(argv), process.returncode, stdout, stderr)
+
+    @asynccontextmanager
+    async def open(self, argv: Sequence[str]) -> AsyncIterator[Channel]:
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            yield LocalChannel(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            await process.wait()
+
+
+class LocalChannel:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._stdin, self._stdout = process.stdin, process.stdout
+
+    async def send(self, data: bytes) -> None:
+        self._stdin.write(data)
+        await self._stdin.drain()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while data := await self._stdout.read(65_536):
+            yield data
+
+
+@pytest.fixture
+def work_dir() -> Iterator[Path]:
+    """A proxy host's work directory: short, for sockets lie in it. What still runs in it is ended after."""
+    with tempfile.TemporaryDirectory(prefix="v2v-", dir="/tmp") as name:
+        yield Path(name)
+        end_jobs(Path(name))
+
+
+@pytest.fixture
+def local_agent(work_dir: Path) -> HostAgent:
+    """The agent on this machine, as this user."""
+    return agent_at(work_dir)
+
+
+def agent_at(work_dir: Path) -> HostAgent:
+    program = work_dir / "agent" / agent_program().name
+
+    async def put_in_place() -> None:
+        program.parent.mkdir(mode=0o700, exist_ok=True)
+        program.write_bytes(agent_program().data)
+
+    return HostAgent(LocalProxy(work_dir), str(program), put_in_place)
+
+
+def end_jobs(work_dir: Path) -> None:
+    """Kill what carries the marker of an attempt in this work directory."""
+    attempts = work_dir / "attempts"
+    ids = {entry.name for entry in attempts.iterdir()} if attempts.is_dir() else set()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and _attempt_of(process) in ids:
+            os.kill(int(process.name), signal.SIGKILL)
+
+
+def _attempt_of(process: Path) -> str | None:
+    try:
+        environment = (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    marker = b"V2V_IMPORT_ATTEMPT="
+    return next((item.removeprefix(marker).decode() for item in environment if item.startswith(marker)), None)
