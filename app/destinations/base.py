@@ -96,7 +96,10 @@ class Destination(Protocol[S]):
         """What `prepare` will make, as data: recorded as the attempt's artifact before it is made."""
 
     async def prepare(self, settings: S, target: Target, agent: HostAgent) -> None:
-        """Make what must be there before virt-v2v starts. May run twice. Raises DomainUnusableError, HostError."""
+        """Make what must be there before virt-v2v starts; may run twice.
+
+        Raises DomainUnusableError, NoRoomError, HostError.
+        """
 
     def output(self, settings: S, target: Target) -> V2vOutput:
         """The output half of the command line."""
@@ -107,8 +110,10 @@ class Destination(Protocol[S]):
         Raises OutputInvalidError, HostError.
         """
 
-    async def finish(self, settings: S, target: Target, made: Made, agent: HostAgent) -> Made:
-        """Write the VM's true name and properties into the metadata, set owners; may run twice."""
+    async def finish(
+        self, settings: S, target: Target, made: Made, config: VmConfig, agent: HostAgent
+    ) -> Made:
+        """Write the VM's true name and properties (`config`) into the metadata, set owners; may run twice."""
 
     async def release(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
         """Take our markers off what was made: it belongs to the VM from now on. May run twice."""

@@ -1,1 +1,30 @@
 """The kinds of sources. A new kind is one file and one name here."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from app.errors import UnsupportedPropertyError
+from app.sources.base import Source
+from app.sources.disk import Disk, DiskSource
+from app.sources.libvirt_xml import LibvirtXml, LibvirtXmlSource
+from app.sources.ova import Ova, OvaSource
+
+SOURCES: tuple[Source[Any], ...] = (
+    Disk(),
+    LibvirtXml(),
+    Ova(),
+)
+
+SourceSpec = Annotated[
+    DiskSource | LibvirtXmlSource | OvaSource,
+    Field(discriminator="kind"),
+]
+
+
+def source_of(kind: str) -> Source[Any]:
+    """Raises UnsupportedPropertyError when there is no such kind."""
+    for source in SOURCES:
+        if source.kind == kind:
+            return source
+    raise UnsupportedPropertyError(f"There is no source kind {kind!r}.")

@@ -15,7 +15,7 @@ S = TypeVar("S", bound=Shape)
 
 @dataclass(frozen=True)
 class SourceReading:
-    """What was found at the source: the VM, and the bytes its conversion needs in the host's work directory."""
+    """What was found: the VM, and the bytes that its conversion needs in the host's work directory."""
 
     config: VmConfig
     work_bytes: int

@@ -1,0 +1,143 @@
+"""A directory on the proxy hosts: image files and a libvirt XML for each VM."""
+
+import dataclasses
+from string import ascii_lowercase
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from app.destinations import marked
+from app.destinations.base import Made, Target
+from app.destinations.one_way import mixed
+from app.destinations.results import identified, made_disk, parsed, read_metadata, with_buses
+from app.errors import AppError, HostError
+from app.formats.domain_xml import read_domain_xml, with_identity
+from app.models.common import HostPath, Json, Shape
+from app.models.imports import ImportProperties
+from app.models.storage_domains import DomainHostStatus, StorageDomainCreateBase
+from app.models.vm import VmConfig
+from app.proxy.agent_client import HostAgent
+from app.v2v.command import V2vOutput
+
+METADATA_TYPE = "application/xml; kind=libvirt-domain"
+
+
+class DirectorySettings(Shape):
+    """A directory; without `proxy_host_id`, the same file system on each proxy host of the data center."""
+
+    path: HostPath = Field(examples=["/srv/imported"])
+    proxy_host_id: UUID | None = None
+
+
+class DirectoryDomainCreate(StorageDomainCreateBase):
+    """A storage domain that is a directory of image files."""
+
+    kind: Literal["directory"]
+    settings: DirectorySettings
+
+
+class Directory:
+    kind: ClassVar[str] = "directory"
+    title: ClassVar[str] = "Directory"
+    keeps: ClassVar[bool] = True
+    Settings: type[DirectorySettings] = DirectorySettings
+    Create: type[StorageDomainCreateBase] = DirectoryDomainCreate
+
+    def abilities(self, settings: DirectorySettings) -> frozenset[str]:  # noqa: ARG002
+        return frozenset({"output:local"})
+
+    def host_id(self, settings: DirectorySettings) -> UUID | None:
+        return settings.proxy_host_id
+
+    async def check(self, settings: DirectorySettings, agent: HostAgent, host_id: UUID) -> DomainHostStatus:
+        try:
+            space = await agent.probe_dir(settings.path)
+        except HostError:
+            raise
+        except AppError as error:
+            return DomainHostStatus(proxy_host_id=host_id, usable=False, problem=error.to_problem())
+        return DomainHostStatus(
+            proxy_host_id=host_id, usable=True, free_bytes=space.free_bytes, total_bytes=space.total_bytes
+        )
+
+    def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
+        return mixed(properties)
+
+    def plan(self, settings: DirectorySettings, target: Target) -> Json:
+        return marked.plan_of([_directory(settings, target)])
+
+    async def prepare(self, settings: DirectorySettings, target: Target, agent: HostAgent) -> None:
+        await agent.make_dir(_directory(settings, target), target.attempt_id, target.turn)
+
+    def output(self, settings: DirectorySettings, target: Target) -> V2vOutput:
+        first = target.disks[0]
+        return V2vOutput(
+            argv=(
+                *("-o", "local"),
+                *("-os", _directory(settings, target)),
+                *("-of", first.format),
+                *("-oa", first.allocation),
+                *("-on", target.file_name),
+            )
+        )
+
+    async def collect(self, settings: DirectorySettings, target: Target, agent: HostAgent) -> Made:
+        directory = _directory(settings, target)
+        disks = tuple(
+            [
+                await made_disk(agent, f"{directory}/{target.file_name}-{_drive(disk.number)}", disk)
+                for disk in target.disks
+            ]
+        )
+        data = await read_metadata(agent, _metadata_path(settings, target))
+        config = parsed(data, read_domain_xml, disks=len(disks))
+        return Made(
+            disks=with_buses(disks, config),
+            metadata_type=METADATA_TYPE,
+            metadata_text=data.decode(),
+            config=config,
+            keep=self.plan(settings, target),
+        )
+
+    async def finish(
+        self, settings: DirectorySettings, target: Target, made: Made, config: VmConfig, agent: HostAgent
+    ) -> Made:
+        data = with_identity(
+            (made.metadata_text or "").encode(),
+            name=config.name,
+            cpu_count=config.cpu_count,
+            memory_bytes=config.memory_bytes,
+            description=config.description,
+            nics=config.nics,
+        )
+        await agent.put_file(_metadata_path(settings, target), data, target.attempt_id, target.turn)
+        found = identified(made.config or config, config)
+        return dataclasses.replace(made, metadata_text=data.decode(), config=found)
+
+    async def release(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+        await marked.release(plan, agent, attempt_id, turn)
+
+    async def reclaim(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+        await marked.reclaim(plan, agent, attempt_id, turn)
+
+    async def remove(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+        await marked.remove(plan, agent, attempt_id, turn)
+
+
+def _directory(settings: DirectorySettings, target: Target) -> str:
+    # The end of the id: ids sort by time, so attempts of the same minute begin alike.
+    return f"{settings.path.rstrip('/')}/{target.file_name}-{target.attempt_id.hex[-8:]}"
+
+
+def _metadata_path(settings: DirectorySettings, target: Target) -> str:
+    return f"{_directory(settings, target)}/{target.file_name}.xml"
+
+
+def _drive(number: int) -> str:
+    """How virt-v2v names the disk of that number (from 1): sda, …, sdz, sdaa, …"""
+    letters = ""
+    while number:
+        number, letter = divmod(number - 1, len(ascii_lowercase))
+        letters = ascii_lowercase[letter] + letters
+    return f"sd{letters}"

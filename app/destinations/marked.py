@@ -1,0 +1,31 @@
+"""Directories that carry an attempt's marker, named in a plan: released, reclaimed, removed."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.models.common import Json
+from app.proxy.agent_client import HostAgent
+
+DIRECTORIES = "directories"
+
+
+def plan_of(directories: Sequence[str]) -> Json:
+    return {DIRECTORIES: list(directories)}
+
+
+async def release(plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+    """They belong to the VM from now on."""
+    for directory in plan[DIRECTORIES]:
+        await agent.clear_marker(directory, attempt_id, turn)
+
+
+async def reclaim(plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+    """The reverse of `release`, for those that are still there."""
+    for directory in plan[DIRECTORIES]:
+        await agent.mark(directory, attempt_id, turn)
+
+
+async def remove(plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+    """Last made, first removed; what is gone already is fine."""
+    for directory in reversed(plan[DIRECTORIES]):
+        await agent.remove_tree(directory, attempt_id, turn)

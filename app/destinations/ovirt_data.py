@@ -1,0 +1,225 @@
+"""An oVirt data domain mounted on the proxy hosts: virt-v2v fills volumes that are there already."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import ClassVar, Literal
+from uuid import UUID, uuid5
+
+from pydantic import Field
+
+from app.destinations import marked
+from app.destinations.base import Made, Target, TargetDisk
+from app.destinations.one_way import mixed
+from app.destinations.results import (
+    identified,
+    in_sectors,
+    made_disk,
+    parsed,
+    read_metadata,
+    with_buses,
+)
+from app.errors import AppError, DomainUnusableError, HostError, OutputInvalidError
+from app.formats.ovirt_ovf import read_ovirt_ovf, with_identity
+from app.models.common import HostPath, Json, Shape
+from app.models.imports import Allocation, DiskFormat, ImportProperties
+from app.models.storage_domains import DomainHostStatus, StorageDomainCreateBase
+from app.models.vm import VmConfig
+from app.proxy.agent_client import HostAgent, SpaceInfo
+from app.v2v.command import V2vOutput
+
+METADATA_TYPE = "application/xml; kind=ovf"
+OWNER = (36, 36)
+"""vdsm:kvm, whose numbers oVirt fixes on every host and every storage."""
+IMAGE_DIRECTORY_MODE = 0o755
+VOLUME_MODE = 0o660
+META_MODE = 0o644
+LONGEST_DOMAIN_METADATA = 64 * 2**10
+COMPAT = "1.1"
+
+
+class OvirtDataSettings(Shape):
+    """The mounted domain: the directory, named by the domain's UUID, that holds `dom_md` and `images`."""
+
+    path: HostPath = Field(
+        examples=["/rhev/data-center/mnt/nfs.example:_data/0b0ac0ea-6f4d-4a5f-a1d4-1b4a3f6d1c55"]
+    )
+
+
+class OvirtDataDomainCreate(StorageDomainCreateBase):
+    """A storage domain that is an oVirt data domain, mounted on the data center's proxy hosts."""
+
+    kind: Literal["ovirt_data"]
+    settings: OvirtDataSettings
+
+
+class OvirtData:
+    kind: ClassVar[str] = "ovirt_data"
+    title: ClassVar[str] = "oVirt data domain"
+    keeps: ClassVar[bool] = True
+    Settings: type[OvirtDataSettings] = OvirtDataSettings
+    Create: type[StorageDomainCreateBase] = OvirtDataDomainCreate
+
+    def abilities(self, settings: OvirtDataSettings) -> frozenset[str]:  # noqa: ARG002
+        return frozenset({"output:vdsm"})
+
+    def host_id(self, settings: OvirtDataSettings) -> None:  # noqa: ARG002
+        return None
+
+    async def check(self, settings: OvirtDataSettings, agent: HostAgent, host_id: UUID) -> DomainHostStatus:
+        try:
+            space = await _probe(settings, agent)
+        except HostError:
+            raise
+        except AppError as error:
+            return DomainHostStatus(proxy_host_id=host_id, usable=False, problem=error.to_problem())
+        return DomainHostStatus(
+            proxy_host_id=host_id, usable=True, free_bytes=space.free_bytes, total_bytes=space.total_bytes
+        )
+
+    def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
+        return mixed(properties)
+
+    def plan(self, settings: OvirtDataSettings, target: Target) -> Json:
+        return marked.plan_of([_image_directory(settings, disk) for disk in target.disks])
+
+    async def prepare(self, settings: OvirtDataSettings, target: Target, agent: HostAgent) -> None:
+        """Each disk's image directory and its empty volume, as vdsm makes them.
+
+        No `.lease` is made: its content is sanlock's, and oVirt writes it when it takes the disk over.
+        """
+        for disk in target.disks:
+            await agent.make_dir(
+                _image_directory(settings, disk),
+                target.attempt_id,
+                target.turn,
+                mode=IMAGE_DIRECTORY_MODE,
+                owner=OWNER,
+            )
+            await agent.make_image(
+                _volume(settings, disk),
+                target.attempt_id,
+                target.turn,
+                format=disk.format,
+                capacity_bytes=in_sectors(disk.capacity_bytes),
+                preallocated=disk.allocation is Allocation.PREALLOCATED,
+                options=(f"compat={COMPAT}",) if disk.format is DiskFormat.QCOW2 else (),
+                mode=VOLUME_MODE,
+                owner=OWNER,
+            )
+
+    def output(self, settings: OvirtDataSettings, target: Target) -> V2vOutput:
+        first = target.disks[0]
+        return V2vOutput(
+            argv=(
+                *("-o", "vdsm"),
+                *("-os", settings.path.rstrip("/")),
+                *("-of", first.format),
+                *("-oa", first.allocation),
+                *("-on", target.file_name),
+                *(argument for disk in target.disks for argument in _uuids(disk)),
+                *("-oo", f"vdsm-vm-uuid={target.vm_id}"),
+                *("-oo", f"vdsm-ovf-output={target.attempt_dir}"),
+                *("-oo", f"vdsm-compat={COMPAT}"),
+            )
+        )
+
+    async def collect(self, settings: OvirtDataSettings, target: Target, agent: HostAgent) -> Made:
+        disks = tuple([await made_disk(agent, _volume(settings, disk), disk) for disk in target.disks])
+        for disk in target.disks:
+            await _check_meta(settings, disk, agent)
+        data = await read_metadata(agent, f"{target.attempt_dir}/{target.vm_id}.ovf")
+        config = parsed(data, read_ovirt_ovf, disks=len(disks))
+        return Made(
+            disks=with_buses(disks, config),
+            metadata_type=METADATA_TYPE,
+            metadata_text=data.decode(),
+            config=config,
+            keep=self.plan(settings, target),
+        )
+
+    async def finish(
+        self, settings: OvirtDataSettings, target: Target, made: Made, config: VmConfig, agent: HostAgent
+    ) -> Made:
+        for disk in target.disks:
+            volume = _volume(settings, disk)
+            for path, mode in ((volume, VOLUME_MODE), (f"{volume}.meta", META_MODE)):
+                await agent.set_owner(path, target.attempt_id, target.turn, mode=mode, owner=OWNER)
+        data = with_identity(
+            (made.metadata_text or "").encode(),
+            name=config.name,
+            cpu_count=config.cpu_count,
+            memory_bytes=config.memory_bytes,
+            description=config.description,
+            nics=config.nics,
+        )
+        found = identified(made.config or config, config)
+        return dataclasses.replace(made, metadata_text=data.decode(), config=found)
+
+    async def release(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+        await marked.release(plan, agent, attempt_id, turn)
+
+    async def reclaim(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+        await marked.reclaim(plan, agent, attempt_id, turn)
+
+    async def remove(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
+        await marked.remove(plan, agent, attempt_id, turn)
+
+
+async def _probe(settings: OvirtDataSettings, agent: HostAgent) -> SpaceInfo:
+    """Raises DomainUnusableError when it is no data domain, or can't be written."""
+    root = settings.path.rstrip("/")
+    try:
+        data = await agent.read_result(f"{root}/dom_md/metadata", limit_bytes=LONGEST_DOMAIN_METADATA)
+    except HostError:
+        raise
+    except AppError as error:
+        raise DomainUnusableError(f"{root} holds no `dom_md/metadata`: {error.detail}") from error
+    facts = _key_values(data)
+    if facts.get("CLASS") != "Data":
+        raise DomainUnusableError(f"{root} is of class {facts.get('CLASS')!r}, no data domain.")
+    # virt-v2v takes the directory's name for the domain's UUID, and writes it into each volume's metadata.
+    if facts.get("SDUUID") != PurePosixPath(root).name:
+        raise DomainUnusableError(
+            f"{root} must be named by the domain's UUID, {facts.get('SDUUID')!r} in its metadata."
+        )
+    return await agent.probe_dir(f"{root}/images")
+
+
+def _key_values(data: bytes) -> dict[str, str]:
+    lines = data.decode(errors="replace").splitlines()
+    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+
+
+def _image_directory(settings: OvirtDataSettings, disk: TargetDisk) -> str:
+    return f"{settings.path.rstrip('/')}/images/{disk.id}"
+
+
+def _volume_id(disk: TargetDisk) -> UUID:
+    """The volume's own id: always the same for a disk, and no other disk's."""
+    return uuid5(disk.id, "volume")
+
+
+def _volume(settings: OvirtDataSettings, disk: TargetDisk) -> str:
+    return f"{_image_directory(settings, disk)}/{_volume_id(disk)}"
+
+
+def _uuids(disk: TargetDisk) -> Iterator[str]:
+    yield from ("-oo", f"vdsm-image-uuid={disk.id}")
+    yield from ("-oo", f"vdsm-vol-uuid={_volume_id(disk)}")
+
+
+async def _check_meta(settings: OvirtDataSettings, disk: TargetDisk, agent: HostAgent) -> None:
+    """The volume's metadata is what oVirt will believe. Raises OutputInvalidError."""
+    path = f"{_volume(settings, disk)}.meta"
+    facts = _key_values(await read_metadata(agent, path))
+    expected = {
+        "DOMAIN": PurePosixPath(settings.path).name,
+        "IMAGE": str(disk.id),
+        "FORMAT": "COW" if disk.format is DiskFormat.QCOW2 else "RAW",
+        "LEGALITY": "LEGAL",
+    }
+    wrong = {key: facts.get(key) for key, value in expected.items() if facts.get(key) != value}
+    if wrong:
+        told = ", ".join(f"{key}={found}" for key, found in wrong.items())
+        raise OutputInvalidError(f"The volume's metadata ({path}) is not what was asked for: {told}.")

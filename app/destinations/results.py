@@ -1,0 +1,81 @@
+"""Reads what virt-v2v wrote to a storage domain, and says what is wrong with it."""
+
+from collections.abc import Callable
+
+from app.destinations.base import MadeDisk, TargetDisk
+from app.errors import AppError, HostError, OutputInvalidError
+from app.models.vm import VmConfig
+from app.proxy.agent_client import HostAgent
+
+SECTOR_BYTES = 512
+LONGEST_METADATA = 4 * 2**20
+
+
+def in_sectors(size_bytes: int) -> int:
+    """The size of a disk that holds so many bytes: disks consist of whole sectors."""
+    return -(-size_bytes // SECTOR_BYTES) * SECTOR_BYTES
+
+
+async def made_disk(agent: HostAgent, path: str, wanted: TargetDisk) -> MadeDisk:
+    """The disk at `path`. Raises OutputInvalidError when it isn't there, unreadable, or of another size."""
+    try:
+        found = await agent.disk_result(path, format=wanted.format)
+    except HostError:
+        raise
+    except AppError as error:
+        raise OutputInvalidError(f"Disk {wanted.number} ({path}): {error.detail}") from error
+    expected = in_sectors(wanted.capacity_bytes)
+    if in_sectors(found.virtual_bytes) != expected:
+        raise OutputInvalidError(
+            f"Disk {wanted.number} ({path}) has a virtual size of {found.virtual_bytes} bytes; "
+            f"the source's is {wanted.capacity_bytes}."
+        )
+    return MadeDisk(
+        number=wanted.number,
+        path=path,
+        capacity_bytes=found.virtual_bytes,
+        actual_bytes=found.actual_bytes,
+        format=found.format,
+    )
+
+
+async def read_metadata(agent: HostAgent, path: str) -> bytes:
+    """The metadata file at `path`. Raises OutputInvalidError when it isn't there or too long."""
+    try:
+        return await agent.read_result(path, limit_bytes=LONGEST_METADATA)
+    except HostError:
+        raise
+    except AppError as error:
+        raise OutputInvalidError(f"The metadata ({path}): {error.detail}") from error
+
+
+def parsed(data: bytes, read: Callable[[bytes], VmConfig], *, disks: int) -> VmConfig:
+    """The VM in the metadata. Raises OutputInvalidError when it doesn't parse or has other disks."""
+    try:
+        config = read(data)
+    except AppError as error:
+        raise OutputInvalidError(f"virt-v2v's metadata can't be read: {error.detail}") from error
+    if len(config.disks) != disks:
+        raise OutputInvalidError(f"virt-v2v's metadata has {len(config.disks)} disks instead of {disks}.")
+    return config
+
+
+def with_buses(disks: tuple[MadeDisk, ...], config: VmConfig) -> tuple[MadeDisk, ...]:
+    """The disks, each on the bus that the metadata gives it."""
+    return tuple(
+        MadeDisk(**{**vars(disk), "bus": described.bus})
+        for disk, described in zip(disks, config.disks, strict=True)
+    )
+
+
+def identified(found: VmConfig, wanted: VmConfig) -> VmConfig:
+    """The VM as virt-v2v left it, with the identity that was asked for."""
+    return found.model_copy(
+        update={
+            "name": wanted.name,
+            "cpu_count": wanted.cpu_count or found.cpu_count,
+            "memory_bytes": wanted.memory_bytes or found.memory_bytes,
+            "description": wanted.description,
+            "nics": wanted.nics,
+        }
+    )

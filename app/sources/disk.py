@@ -1,0 +1,71 @@
+"""A VM that is one disk image and nothing else."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from app.models.common import HostPath, Shape
+from app.models.imports import ImportProperties
+from app.models.vm import SourceDisk, SourceNic, VmConfig
+from app.proxy.agent_client import HostAgent
+from app.sources.base import SourceReading
+from app.sources.properties import left_out, not_offered
+from app.v2v.command import V2vInput
+
+CPU_COUNT = 1
+MEMORY_BYTES = 2 * 2**30
+NETWORK = "default"
+"""What virt-v2v takes for granted of a disk that comes without metadata (virt-v2v(1), `-i disk`)."""
+
+
+class DiskSource(Shape):
+    """One disk image on the proxy host. The VM is named after the file unless `vm.name` says otherwise."""
+
+    kind: Literal["disk"]
+    path: HostPath = Field(examples=["/srv/images/web-1.qcow2"])
+
+
+class Disk:
+    kind: ClassVar[str] = "disk"
+    title: ClassVar[str] = "Disk image"
+    Spec: type[DiskSource] = DiskSource
+
+    def abilities(self, spec: DiskSource) -> frozenset[str]:  # noqa: ARG002
+        return frozenset({"input:disk"})
+
+    async def read(self, spec: DiskSource, agent: HostAgent, roots: Sequence[str]) -> SourceReading:
+        image = await agent.image_info(spec.path, roots=roots)
+        name = PurePosixPath(spec.path).stem
+        disk = SourceDisk(
+            id="disk-1",
+            label=PurePosixPath(spec.path).name,
+            capacity_bytes=image.virtual_bytes,
+            used_bytes=image.actual_bytes,
+            format=image.format,
+            path=image.path,
+        )
+        config = VmConfig(
+            id=name,
+            name=name,
+            cpu_count=CPU_COUNT,
+            memory_bytes=MEMORY_BYTES,
+            disks=(disk,),
+            nics=(SourceNic(id="nic-1", mac=None, network=NETWORK),),
+        )
+        return SourceReading(config=config, work_bytes=0)
+
+    def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
+        return not_offered(properties) + left_out(properties, "The VM has only this disk.")
+
+    def input(
+        self,
+        spec: DiskSource,
+        config: VmConfig,
+        properties: ImportProperties,  # noqa: ARG002
+        attempt_dir: str,  # noqa: ARG002
+    ) -> V2vInput:
+        """The format is pinned: a guest can write into its raw disk what a probe takes for qcow2."""
+        (disk,) = config.disks
+        return V2vInput(argv=("-i", "disk", disk.path or spec.path, "-if", disk.format or "raw"))

@@ -1,0 +1,60 @@
+"""A VM described by a libvirt XML file beside its disk images."""
+
+import posixpath
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from app.formats.domain_xml import read_domain_xml
+from app.models.common import HostPath, Shape
+from app.models.imports import ImportProperties
+from app.models.vm import VmConfig
+from app.proxy.agent_client import HostAgent
+from app.sources.base import SourceReading
+from app.sources.images import looked_at
+from app.sources.plain_domain import plain_domain
+from app.sources.properties import included, not_offered
+from app.v2v.command import V2vFile, V2vInput
+
+LONGEST_XML = 4 * 2**20
+FILE_NAME = "source.xml"
+
+
+class LibvirtXmlSource(Shape):
+    """A libvirt domain XML file on the proxy host; relative disk paths are relative to it."""
+
+    kind: Literal["libvirt_xml"]
+    path: HostPath = Field(examples=["/srv/images/web-1.xml"])
+
+
+class LibvirtXml:
+    kind: ClassVar[str] = "libvirt_xml"
+    title: ClassVar[str] = "libvirt XML"
+    Spec: type[LibvirtXmlSource] = LibvirtXmlSource
+
+    def abilities(self, spec: LibvirtXmlSource) -> frozenset[str]:  # noqa: ARG002
+        return frozenset({"input:libvirtxml"})
+
+    async def read(self, spec: LibvirtXmlSource, agent: HostAgent, roots: Sequence[str]) -> SourceReading:
+        data = await agent.read(spec.path, roots=roots, limit_bytes=LONGEST_XML)
+        config = read_domain_xml(data)
+        disks = await looked_at(agent, config.disks, posixpath.dirname(spec.path), roots)
+        return SourceReading(config=config.model_copy(update={"disks": disks}), work_bytes=0)
+
+    def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
+        return not_offered(properties)
+
+    def input(
+        self,
+        spec: LibvirtXmlSource,  # noqa: ARG002
+        config: VmConfig,
+        properties: ImportProperties,
+        attempt_dir: str,
+    ) -> V2vInput:
+        """Not the user's XML but one of ours: virt-v2v opens what was looked at, and nothing else."""
+        data = plain_domain(config, included(config.disks, properties))
+        return V2vInput(
+            argv=("-i", "libvirtxml", f"{attempt_dir}/{FILE_NAME}"),
+            files=(V2vFile(name=FILE_NAME, data=data),),
+        )

@@ -1,0 +1,95 @@
+"""A VM in an OVA: a tar, a compressed tar, or the folder that one was extracted to."""
+
+import posixpath
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from app.errors import InvalidSourceError
+from app.formats.ovf import read_ovf
+from app.models.common import HostPath, Shape
+from app.models.imports import ImportProperties
+from app.models.vm import SourceDisk, VmConfig
+from app.proxy.agent_client import HostAgent
+from app.sources.base import SourceReading
+from app.sources.images import check_number
+from app.sources.ova_files import OvaFiles, files_of
+from app.sources.properties import left_out, not_offered
+from app.v2v.command import V2vInput
+
+LONGEST_OVF = 4 * 2**20
+SURE_FORMATS = frozenset({"vmdk", "qcow2"})
+"""virt-v2v lets qemu guess a disk's format: only these begin with a mark that can't be another's."""
+
+
+class OvaSource(Shape):
+    """An OVA file or an extracted folder on the proxy host; `vm_id` chooses where it holds several VMs."""
+
+    kind: Literal["ova"]
+    path: HostPath = Field(examples=["/srv/images/web-1.ova"])
+    vm_id: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+
+
+class Ova:
+    kind: ClassVar[str] = "ova"
+    title: ClassVar[str] = "OVA"
+    Spec: type[OvaSource] = OvaSource
+
+    def abilities(self, spec: OvaSource) -> frozenset[str]:  # noqa: ARG002
+        return frozenset({"input:ova"})
+
+    async def read(self, spec: OvaSource, agent: HostAgent, roots: Sequence[str]) -> SourceReading:
+        files = await files_of(spec.path, agent, roots)
+        ovf = _ovf_name(files)
+        config = read_ovf(await files.read(ovf, limit_bytes=LONGEST_OVF)).config
+        check_number(config.disks)
+        folder = posixpath.dirname(ovf)
+        disks = tuple([await _looked_at(files, disk, folder) for disk in config.disks])
+        unpacked = sum(disk.capacity_bytes or 0 for disk in disks if (disk.path or "").endswith(".gz"))
+        return SourceReading(
+            config=config.model_copy(update={"disks": disks}), work_bytes=files.work_bytes + unpacked
+        )
+
+    def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
+        return not_offered(properties) + left_out(properties, "virt-v2v imports all disks of an OVA.")
+
+    def input(
+        self,
+        spec: OvaSource,
+        config: VmConfig,  # noqa: ARG002
+        properties: ImportProperties,  # noqa: ARG002
+        attempt_dir: str,  # noqa: ARG002
+    ) -> V2vInput:
+        return V2vInput(argv=("-i", "ova", spec.path))
+
+
+def _ovf_name(files: OvaFiles) -> str:
+    found = sorted(name for name in files.names if name.lower().endswith(".ovf"))
+    if len(found) != 1:
+        told = f"{len(found)} OVF files ({', '.join(found)})" if found else "no OVF file"
+        raise InvalidSourceError(f"An OVA has one OVF file; this has {told}.")
+    if not found[0].endswith(".ovf"):
+        raise InvalidSourceError(f"virt-v2v finds only a name that ends in `.ovf`; rename {found[0]!r}.")
+    return found[0]
+
+
+async def _looked_at(files: OvaFiles, disk: SourceDisk, folder: str) -> SourceDisk:
+    if not disk.path:
+        raise InvalidSourceError(f"Disk {disk.label!r} has no file in the OVA.")
+    name = posixpath.normpath(posixpath.join(folder, disk.path))
+    if name.startswith(("/", "../")):
+        raise InvalidSourceError(f"Disk {disk.label!r} names a file outside the OVA: {disk.path!r}.")
+    image = await files.image(name)
+    if image.format not in SURE_FORMATS:
+        raise InvalidSourceError(
+            f"The OVA's disk {name!r} is of format {image.format!r}; VMDK and QCOW2 are what can be imported."
+        )
+    return disk.model_copy(
+        update={
+            "path": name,
+            "format": image.format,
+            "capacity_bytes": image.virtual_bytes,
+            "used_bytes": disk.used_bytes or image.actual_bytes,
+        }
+    )

@@ -1,0 +1,28 @@
+"""What an import's properties ask of its source."""
+
+from collections.abc import Sequence
+
+from app.models.imports import ConversionMode, ImportProperties
+from app.models.vm import SourceDisk
+
+
+def included(disks: Sequence[SourceDisk], properties: ImportProperties) -> tuple[SourceDisk, ...]:
+    """The disks that are to be imported, in the order of the VM."""
+    left_out = {disk.source_disk_id for disk in properties.disks if not disk.include}
+    return tuple(disk for disk in disks if disk.id not in left_out)
+
+
+def not_offered(properties: ImportProperties) -> list[tuple[str, str]]:
+    """(JSON pointer, sentence) of what no source can do."""
+    if properties.conversion.mode is ConversionMode.CONVERT:
+        return []
+    return [("/conversion/mode", "Copying without conversion is not offered for this kind of source.")]
+
+
+def left_out(properties: ImportProperties, sentence: str) -> list[tuple[str, str]]:
+    """The faults of a request to leave disks out, for a source that can't."""
+    return [
+        (f"/disks/{number}/include", sentence)
+        for number, disk in enumerate(properties.disks)
+        if not disk.include
+    ]
