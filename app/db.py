@@ -111,6 +111,13 @@ def newest_version() -> str | None:
     return ScriptDirectory.from_config(_alembic("")).get_current_head()
 
 
+def precedes(version: str) -> bool:
+    """Whether the program knows a migration of this name: the database is older, not newer."""
+    return version in {
+        script.revision for script in ScriptDirectory.from_config(_alembic("")).walk_revisions()
+    }
+
+
 def migrate(url: str, revision: str = "head") -> None:
     """Bring the database's schema to a revision. Blocks: call it outside the event loop."""
     if revision == "base":

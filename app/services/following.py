@@ -101,7 +101,8 @@ async def followed_by(session: AsyncSession, worker_id: UUID) -> dict[UUID, list
         col(Attempt.followed).is_(True), col(Attempt.proxy_host_id).in_(found)
     )
     for attempt_id, host_id in (await session.execute(statement.order_by(col(Attempt.id)))).all():
-        found[host_id].append(attempt_id)
+        if host_id is not None:
+            found[host_id].append(attempt_id)
     return found
 
 
