@@ -20,15 +20,20 @@ class Settings(BaseSettings):
     key_file: Path | None = None
     """The file with the key that seals secrets; none = `data_dir`/secret-key, made at the first start."""
     host: str = "127.0.0.1"
+    """The address that the API listens on."""
     port: int = Field(default=8400, ge=0, le=65535)
+    """The port that the API listens on; 0 = any free one."""
 
     worker_turns: int = Field(default=20, ge=1)
     """Turns that one worker runs at the same time."""
     turn_timeout_seconds: float = Field(default=300, gt=0)
     """A turn that takes longer is ended; the next one goes on where it stopped."""
     beat_seconds: float = Field(default=2, gt=0)
+    """How often a worker shows that it lives."""
     worker_dead_after_seconds: float = Field(default=8, gt=0)
+    """A worker whose beat has not moved for so long is dead; others take over what it did."""
     sweep_seconds: float = Field(default=1, gt=0)
+    """How often a worker looks for what stands still."""
     host_check_seconds: float = Field(default=30, gt=0)
     """How often an enabled proxy host is probed again."""
     host_retry_seconds: float = Field(default=5, gt=0)
@@ -38,20 +43,27 @@ class Settings(BaseSettings):
     stall_after_seconds: float = Field(default=600, gt=0)
     """No output and no I/O by virt-v2v for so long makes a `stalled` warning."""
     progress_save_seconds: float = Field(default=3, gt=0)
+    """How often progress is saved to the database; events come at once."""
     stop_grace_seconds: float = Field(default=10, gt=0)
     """How long virt-v2v may take to end on SIGTERM before SIGKILL."""
 
     log_cap_bytes: int = Field(default=16 * 2**20, ge=2**16)
     """How much of one attempt's log is kept (its head and its tail)."""
     body_limit_bytes: int = Field(default=2**20, ge=1024)
+    """The largest request body."""
     event_buffer: int = Field(default=10_000, ge=10)
     """Events that the live stream in Redis holds."""
     ping_seconds: float = Field(default=15, gt=0)
+    """How often a silent event stream sends a comment."""
     ticket_lifetime_seconds: int = Field(default=12 * 3600, ge=1)
+    """How long a stream ticket is good."""
     idempotency_lifetime_seconds: int = Field(default=24 * 3600, ge=1)
+    """How long the answer to an idempotency key is kept."""
 
     log_format: str = Field(default="console", pattern="^(console|json)$")
+    """`console` for people, `json` for machines."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """`debug`, `info`, `warning` or `error`."""
 
     def resolved_database_url(self) -> str:
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.resolve() / 'v2v-import.sqlite3'}"

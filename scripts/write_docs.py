@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Writes the parts of the documentation that follow from the code: problem codes, and settings.
+
+`--check` writes nothing and tells by its exit code whether the files are current.
+"""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import app  # noqa: E402  the checkout must be found first
+from app.errors import AppError, problem_classes  # noqa: E402
+from app.settings import Settings  # noqa: E402
+
+NEVER_SHOWN = frozenset({"fenced"})
+PROGRAMS = ("app.cli.__main__.", "app.proxy.agent.")
+"""They do something when they are loaded, or run on hosts only."""
+
+
+def main() -> int:
+    stale = 0
+    parts = (("problems.md", "problems", problems), ("operators.md", "settings", settings))
+    for name, part, written in parts:
+        path = ROOT / "docs" / name
+        before = path.read_text(encoding="utf-8")
+        after = "\n".join(_replaced(before.split("\n"), part, written))
+        if after != before:
+            stale += 1
+            print(f"docs/{name} is not current: run scripts/write_docs.py")
+            if "--check" not in sys.argv:
+                path.write_text(after, encoding="utf-8")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+def _replaced(lines: list[str], part: str, written: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """The lines, with what stands between the part's two markers written anew."""
+    start, end = lines.index(f"<!-- {part}: written -->"), lines.index(f"<!-- /{part} -->")
+    yield from lines[: start + 1]
+    yield from written()
+    yield from lines[end:]
+
+
+def problems() -> Iterator[str]:
+    """A table of every code, by status, with what to do about it."""
+    yield "| code | status | title | what to do |"
+    yield "|---|---|---|---|"
+    _load_all()
+    for kind in sorted(problem_classes(), key=_by_status):
+        if kind.code not in NEVER_SHOWN:
+            yield f"| `{kind.code}` | {kind.status} | {kind.title} | {kind.hint or ''} |"
+
+
+def _by_status(kind: type[AppError]) -> tuple[int, str]:
+    return kind.status, kind.code
+
+
+def _load_all() -> None:
+    """Load every module, since an error may be defined in any."""
+    for module in pkgutil.walk_packages(app.__path__, "app."):
+        if not f"{module.name}.".startswith(PROGRAMS):
+            importlib.import_module(module.name)
+
+
+def settings() -> Iterator[str]:
+    """A table of every setting: its environment variable, default and meaning."""
+    meanings = _docstrings()
+    yield "| variable | default | meaning |"
+    yield "|---|---|---|"
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{field.default}`"
+        yield f"| `V2V_IMPORT_{name.upper()}` | {default} | {meanings.get(name, '')} |"
+
+
+def _docstrings() -> dict[str, str]:
+    """The string under each field, in one line."""
+    [shape] = [node for node in ast.parse(inspect.getsource(Settings)).body if isinstance(node, ast.ClassDef)]
+    found = {}
+    for field, after in zip(shape.body, shape.body[1:], strict=False):
+        match field, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(meaning))):
+                found[name] = " ".join(meaning.split())
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
