@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.actions.nics import check_macs, mapped
 from app.concerns import assess
 from app.destinations import destination_of
 from app.errors import (
@@ -11,15 +12,17 @@ from app.errors import (
     FieldError,
     NoRoomError,
     UnknownReferenceError,
+    UnsupportedPropertyError,
 )
-from app.models.imports import Allocation, ImportProperties, NicMap
+from app.models.imports import Allocation, ImportProperties, VmProperties
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import DomainHostStatus, StorageDomain
-from app.models.vm import Concern, Severity, SourceDisk, SourceNic, VmConfig
+from app.models.vm import Concern, Severity, SourceDisk, VmConfig
 from app.proxy.agent_client import HostAgent
 from app.services.placement import WORK_BYTES_AT_LEAST
 from app.services.specs import VmImportCreate
 from app.sources import source_of
+from app.sources.properties import included
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Examination:
     work_free_bytes: int
     target_bytes: int
     domain: DomainHostStatus
+    unsupported: tuple[FieldError, ...] = ()
+    """What the storage domain can't honour: it may have been chosen after the request was checked."""
 
 
 async def examine(
@@ -40,11 +45,12 @@ async def examine(
 ) -> Examination:
     """Look at the source and at the storage domain through the proxy host; changes nothing.
 
-    Raises ImportFailureError subclasses for the source, UnknownReferenceError for a disk that the VM doesn't
-    have, HostError.
+    Raises ImportFailureError subclasses for the source, UnknownReferenceError for a disk or NIC that the VM
+    doesn't have, HostError.
     """
     reading = await source_of(spec.source.kind).read(spec.source, agent, host.source_roots)
     _check_disks(spec, reading.config)
+    check_macs(reading.config.nics, spec.nics)
     destination = destination_of(domain.kind)
     settings = destination.Settings.model_validate(domain.settings)
     config = with_properties(reading.config, spec)
@@ -56,6 +62,10 @@ async def examine(
         work_free_bytes=host.status.free_bytes or 0,
         target_bytes=sum(_needed_bytes(disk, spec) for disk in config.disks) if destination.keeps else 0,
         domain=await destination.check(settings, agent, host.id),
+        unsupported=tuple(
+            FieldError(pointer=pointer, code=UnsupportedPropertyError.code, detail=detail)
+            for pointer, detail in destination.unsupported(spec)
+        ),
     )
 
 
@@ -64,6 +74,8 @@ def refusals(
 ) -> list[AppError]:
     """Why the import can't be done as it was asked for; bytes that others hold count as taken."""
     refused: list[AppError] = []
+    if found.unsupported:
+        refused.append(UnsupportedPropertyError(found.unsupported[0].detail, errors=found.unsupported))
     if not found.domain.usable:
         problem = found.domain.problem
         refused.append(DomainUnusableError(problem.detail if problem else None))
@@ -89,16 +101,15 @@ def _no_room(where: str, needed: int, free: int) -> list[AppError]:
 
 def with_properties(source: VmConfig, wanted: ImportProperties) -> VmConfig:
     """The VM as it is to be: what the request sets, and else as it is at the source."""
-    given = {name: value for name, value in wanted.vm.model_dump().items() if value is not None}
-    nics = tuple(_mapped(nic, wanted.nics) for nic in source.nics)
-    return source.model_copy(update={**given, "nics": nics})
+    return with_identity(source, wanted.vm).model_copy(
+        update={"disks": included(source.disks, wanted), "nics": mapped(source.nics, wanted.nics)}
+    )
 
 
-def _mapped(nic: SourceNic, maps: tuple[NicMap, ...]) -> SourceNic:
-    by_mac = [m for m in maps if m.mac and nic.mac and m.mac.lower() == nic.mac.lower()]
-    by_network = [m for m in maps if m.network and m.network == nic.network]
-    chosen = next(iter([*by_mac, *by_network]), None)
-    return nic if chosen is None else nic.model_copy(update={"network": chosen.target})
+def with_identity(config: VmConfig, wanted: VmProperties) -> VmConfig:
+    """The VM with the name, size, OS and description that the request sets."""
+    given = {name: value for name, value in wanted.model_dump().items() if value is not None}
+    return config.model_copy(update=given)
 
 
 def _check_disks(spec: VmImportCreate, config: VmConfig) -> None:

@@ -24,7 +24,9 @@ def new_target(
     turn: int,
     attempt_dir: str,
 ) -> Target:
-    """A target with ids of its own. Raises InvalidSourceError when a disk's size is unknown."""
+    """A target with ids of its own. Raises InvalidSourceError: no disk, or one whose size is unknown."""
+    if not config.disks:
+        raise InvalidSourceError("There is no disk to import.")
     return Target(
         import_id=import_id,
         attempt_id=attempt_id,

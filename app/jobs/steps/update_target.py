@@ -1,6 +1,6 @@
 """Step 9: the VM and its disks as virt-v2v left them, with the properties that were asked for."""
 
-from app.actions.examine import with_properties
+from app.actions.examine import with_identity
 from app.jobs import facts
 from app.jobs.place import destination_at, target_now
 from app.jobs.step import Again, Turn
@@ -17,7 +17,7 @@ class UpdateTarget:
         made = await destination.finish(
             settings, target_now(turn), facts.made(turn), facts.config(turn), agent
         )
-        found = with_properties(made.config, turn.spec) if made.config else facts.config(turn)
+        found = with_identity(made.config or facts.config(turn), turn.spec.vm)
         async with turn.saving() as saved:
             attempts.learn(saved.attempt, **{facts.MADE: facts.plain(made)})
             await targets.update(saved.session, facts.target(turn).vm_id, made, found)
