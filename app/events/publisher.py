@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -23,6 +23,7 @@ REPLAY_EVENTS: Final = 300
 KEPT_SECONDS: Final = 24 * 3600
 """How long an ended import's events are kept."""
 MAX_CONNECTIONS: Final = 16
+PROGRESS_MEMBERS: Final = ("progress", "disk_progress")
 SCRIPT: Final = (Path(__file__).parent / "publish.lua").read_text(encoding="utf-8")
 
 log = logs.get("events")
@@ -36,6 +37,18 @@ class Kept:
     progress: ProgressEvent | None
 
 
+@dataclass(frozen=True)
+class _Told:
+    """An event as the script takes it."""
+
+    type: EventType
+    mark: tuple[int, int]
+    data: str
+    ended: bool = False
+    progress: Json = field(default_factory=dict)
+    progress_mark: tuple[int, int] = (0, 0)
+
+
 class Events:
     """Tells clients what happened. Never raises: events are a courtesy, the database is the truth."""
 
@@ -46,20 +59,40 @@ class Events:
         self._pause_until = 0.0
 
     async def publish_import(
-        self, import_id: UUID, *, version: int, ended: bool, labels: Mapping[str, str], data: Json
+        self,
+        import_id: UUID,
+        *,
+        version: int,
+        ended: bool,
+        labels: Mapping[str, str],
+        data: Json,
+        progress_mark: tuple[int, int],
     ) -> bool:
-        """Tell an import's state. True when Redis has this version or a newer one, False without Redis."""
-        return await self._send(EventType.IMPORT, import_id, (version, 0), labels, _dump(data), ended=ended)
+        """Tell an import's state. True when Redis has this version or a newer one, False without Redis.
+
+        `progress_mark` is the (attempt, seq) of the progress in `data`; newer one that Redis has replaces it.
+        """
+        told = _Told(
+            type=EventType.IMPORT,
+            mark=(version, 0),
+            data=_dump({name: value for name, value in data.items() if name not in PROGRESS_MEMBERS}),
+            ended=ended,
+            progress=_progress(data),
+            progress_mark=progress_mark,
+        )
+        return await self._send(import_id, labels, told)
 
     async def publish_progress(self, event: ProgressEvent, *, labels: Mapping[str, str]) -> bool:
         """Tell progress and keep it; what isn't newer by (attempt, seq) or comes after the end is dropped."""
+        data = event.model_dump(mode="json")
         mark = (event.attempt, event.seq)
-        return await self._send(EventType.PROGRESS, event.import_id, mark, labels, event.model_dump_json())
+        told = _Told(type=EventType.PROGRESS, mark=mark, data=_dump(data), progress=_progress(data))
+        return await self._send(event.import_id, labels, told)
 
     async def publish_message(self, event: MessageEvent, *, offset: int, labels: Mapping[str, str]) -> bool:
         """Tell a message; `offset` is its place in the attempt's log, so that none is told twice."""
-        mark = (event.attempt, offset)
-        return await self._send(EventType.MESSAGE, event.import_id, mark, labels, event.model_dump_json())
+        told = _Told(EventType.MESSAGE, (event.attempt, offset), event.model_dump_json())
+        return await self._send(event.import_id, labels, told)
 
     async def kept(self, import_ids: Sequence[UUID]) -> dict[UUID, Kept]:
         """What Redis knows of imports; empty without Redis."""
@@ -97,24 +130,16 @@ class Events:
     async def close(self) -> None:
         await self._redis.aclose()
 
-    async def _send(
-        self,
-        kind: EventType,
-        import_id: UUID,
-        mark: tuple[int, int],
-        labels: Mapping[str, str],
-        data: str,
-        *,
-        ended: bool = False,
-    ) -> bool:
+    async def _send(self, import_id: UUID, labels: Mapping[str, str], told: _Told) -> bool:
         if self._is_pausing():
             return False
         names = [keys.LIVE, keys.replay(import_id), keys.newest(import_id), keys.STATE]
         limits: list[str | int] = [secrets.token_hex(8), self._live_events, REPLAY_EVENTS, KEPT_SECONDS]
-        event: list[str | int] = [kind.value, *mark, int(ended), str(import_id), _dump(labels), data]
+        event: list[str | int] = [told.type.value, *told.mark, int(told.ended), str(import_id), _dump(labels)]
+        about: list[str | int] = [told.data, _dump(told.progress)[1:-1], *told.progress_mark]
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
-                await self._publish(keys=names, args=[*limits, *event])
+                await self._publish(keys=names, args=[*limits, *event, *about])
         except (RedisError, OSError) as error:
             self._note(error)
             return False
@@ -132,6 +157,10 @@ class Events:
 
 def _kept(version: bytes | None, progress: bytes | None) -> Kept:
     return Kept(int(version or 0), ProgressEvent.model_validate_json(progress) if progress else None)
+
+
+def _progress(data: Json) -> Json:
+    return {name: data[name] for name in PROGRESS_MEMBERS if name in data}
 
 
 def _dump(value: Mapping[str, object]) -> str:

@@ -4,14 +4,14 @@ import asyncio
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from app.actions.announce import announce
 from app.db import Database
-from app.errors import NotFoundError
 from app.events import Events
 from app.proxy.agent_client import HostAgent
 from app.proxy.pool import ProxyPool
 from app.queue import Queue
 from app.secrets import Sealer
-from app.services import admission, imports, proxy_hosts
+from app.services import admission, proxy_hosts
 from app.settings import Settings
 
 
@@ -45,21 +45,7 @@ class Context:
 
     async def announce(self, import_id: UUID) -> None:
         """Tell clients the import's newest state. What fails now, the sweep makes up for."""
-        async with self.database.reading() as session:
-            try:
-                shown = await imports.public(session, await imports.get(session, import_id))
-            except NotFoundError:
-                return
-        published = await self.events.publish_import(
-            shown.id,
-            version=shown.version,
-            ended=shown.finished_at is not None,
-            labels=shown.labels,
-            data=shown.model_dump(mode="json"),
-        )
-        if published:
-            async with self.database.session() as session:
-                await imports.told(session, import_id, shown.version)
+        await announce(self.database, self.events, import_id)
 
     async def admit(self) -> None:
         """Begin the queued imports that can begin now, and wake them."""

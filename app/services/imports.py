@@ -1,6 +1,6 @@
 """Imports: made, read, changed, cancelled, retried and deleted; and the only place where a state changes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,6 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.db import Database
 from app.destinations import destination_of
 from app.errors import (
     ConflictError,
@@ -44,8 +43,6 @@ from app.services.specs import (
 from app.services.turns import locked
 from app.services.waiting import queue_statuses
 from app.sources import source_of
-
-SNAPSHOT_PAGE = 50
 
 
 class ImportFilter(BaseModel, frozen=True):
@@ -342,18 +339,6 @@ def _public(row: VmImport, tried: Sequence[Attempt]) -> VmImportPublic:
         finished_at=row.finished_at,
         version=row.version,
     )
-
-
-async def stream_snapshot(database: Database, wanted: ImportFilter) -> AsyncIterator[list[VmImportPublic]]:
-    """Every import that the filter shows, in pages, newest first; at least one page, be it empty."""
-    before: UUID | None = None
-    while True:
-        async with database.reading() as session:
-            rows = await page(session, wanted, before=before, limit=SNAPSHOT_PAGE)
-            yield await publics(session, rows)
-        if len(rows) < SNAPSHOT_PAGE:
-            return
-        before = rows[-1].id
 
 
 # --- telling clients -------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ class Stage:
         self, import_id: UUID, version: int, *, ended: bool, labels: dict[str, str], data: dict[str, Any]
     ) -> bool:
         return await self.events.publish_import(
-            import_id, version=version, ended=ended, labels=labels, data=data
+            import_id, version=version, ended=ended, labels=labels, data=data, progress_mark=(1, 0)
         )
 
     async def advance(self, import_id: UUID, seq: int, *, attempt: int = 1, **labels: str) -> None:
