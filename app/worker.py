@@ -157,8 +157,8 @@ async def _beat(context: Context) -> None:
 async def _take_wakes(settings: Settings, runner: Runner) -> None:
     """Run the turns that are asked for through the queue; without Redis the sweep runs them."""
 
-    async def advance_import(_: dict[str, Any], import_id: str) -> None:
-        await runner.run(UUID(import_id))
+    async def advance_import(ctx: dict[Any, Any], *args: Any, **_: Any) -> None:  # noqa: ARG001
+        await runner.run(UUID(args[0]))
 
     options = worker_options(
         settings.resolved_redis_url(),
@@ -185,5 +185,10 @@ async def _close(worker: Worker) -> None:
     try:
         async with asyncio.timeout(ARQ_CLOSE_SECONDS):
             await worker.close()
+    except asyncio.CancelledError:
+        # arq passes on that it cancelled its own jobs; only when we are cancelled is that the end.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
     except Exception as error:  # noqa: BLE001  # as said
         log.info("worker.close_failed", error=str(error) or type(error).__name__)
