@@ -64,10 +64,12 @@ async def _redis(settings: Settings, data_dir: Path) -> AsyncIterator[str]:
         await child.start()
         try:
             await private_redis.until_it_answers(child, path)
-            async with asyncio.TaskGroup() as group:
-                keeping = group.create_task(child.keep_running())
+            keeping = asyncio.create_task(child.keep_running())
+            try:
                 yield private_redis.url_of(path)
+            finally:
                 keeping.cancel()
+                await asyncio.wait({keeping})
         finally:
             await child.stop()
 
