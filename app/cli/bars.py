@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -16,7 +17,7 @@ from app.cli.stream import Event
 from app.cli.text import safe
 from app.cli.views import heading
 
-BAR_WIDTH = 30
+WIDEST = 110
 STYLES = {"warning": "yellow", "error": "red"}
 
 
@@ -56,7 +57,7 @@ class BarsView:
 def bars(document: Json) -> RenderableType:
     """The heading, then a line for each disk, then the total."""
     disks, progress = document["disk_progress"], document["progress"]
-    grid = Table.grid(padding=(0, 2))
+    grid = _grid()
     copying = [disk for disk in disks if disk["state"] == "copying"]
     for disk in disks:
         # The rate is the import's; it is one disk's only when no other is copied at the same time.
@@ -67,7 +68,17 @@ def bars(document: Json) -> RenderableType:
     title = Text(heading(document), style="bold")
     if progress["stalled_since"]:
         title.append("  no sign of life from virt-v2v", style="yellow")
-    return Group(title, grid) if disks else title
+    return Group(title, Constrain(grid, WIDEST)) if disks else title
+
+
+def _grid() -> Table:
+    """The bar takes what the other columns leave."""
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(no_wrap=True, max_width=14)
+    grid.add_column(ratio=1, min_width=8)
+    for _ in range(4):
+        grid.add_column(no_wrap=True, justify="right")
+    return grid
 
 
 def _disk_row(disk: Json, rate: float | None) -> list[RenderableType]:
@@ -78,27 +89,26 @@ def _disk_row(disk: Json, rate: float | None) -> list[RenderableType]:
     return [
         Text(safe(disk["label"])),
         _bar(percent, is_running=disk["state"] == "copying"),
-        Text(units.percent(percent), justify="right"),
-        Text(units.size(capacity), justify="right"),
-        Text(units.rate(rate) if rate else "", justify="right"),
-        Text(f"{units.duration(left)} left" if left is not None else disk["state"]),
+        Text(units.percent(percent)),
+        Text(units.size(capacity)),
+        Text(units.rate(rate) if rate else ""),
+        Text(f"{units.clock(left)} left" if left is not None else disk["state"]),
     ]
 
 
 def _total_row(progress: Json, *, is_running: bool) -> list[RenderableType]:
     eta = progress["eta_seconds"]
-    copied, total = units.size(progress["bytes_copied"]), units.size(progress["bytes_total"])
     return [
         Text("total", style="bold"),
         _bar(progress["percent"], is_running=is_running),
-        Text(units.percent(progress["percent"]), justify="right", style="bold"),
-        Text(f"{copied} of {total}", justify="right"),
-        Text(units.rate(progress["bytes_per_second"]) if is_running else "", justify="right"),
-        Text(f"{units.duration(eta)} left" if eta is not None and is_running else ""),
+        Text(units.percent(progress["percent"]), style="bold"),
+        Text(units.part(progress["bytes_copied"], progress["bytes_total"])),
+        Text(units.rate(progress["bytes_per_second"]) if is_running else ""),
+        Text(f"{units.clock(eta)} left" if eta is not None and is_running else ""),
     ]
 
 
 def _bar(percent: float | None, *, is_running: bool) -> ProgressBar:
     """A bar that moves to and fro while the percentage is unknown."""
     unknown = percent is None and is_running
-    return ProgressBar(total=100, completed=percent or 0, width=BAR_WIDTH, pulse=unknown)
+    return ProgressBar(total=100, completed=percent or 0, pulse=unknown)

@@ -33,6 +33,12 @@ def rate(bytes_per_second: float | None) -> str:
     return UNKNOWN if bytes_per_second is None else f"{size(bytes_per_second)}/s"
 
 
+def part(value: float | None, whole: float | None) -> str:
+    """`1.5/3.0 GiB`; `512.0 MiB/3.0 GiB` where the units differ."""
+    shown, of = size(value), size(whole)
+    return f"{shown.partition(' ')[0] if shown[-3:] == of[-3:] else shown}/{of}"
+
+
 def percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.0f} %"
 
@@ -46,6 +52,14 @@ def duration(seconds: float | None) -> str:
     if whole < HOUR:
         return f"{whole // MINUTE} min {whole % MINUTE} s"
     return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
+
+
+def clock(seconds: float) -> str:
+    """The same, short: `0:05`, `12:05`, `1:02:05`."""
+    minutes, rest = divmod(round(seconds), MINUTE)
+    if minutes < MINUTE:
+        return f"{minutes}:{rest:02}"
+    return f"{minutes // MINUTE}:{minutes % MINUTE:02}:{rest:02}"
 
 
 def between(start: str | None, end: str | None) -> str:

@@ -35,5 +35,15 @@ def test_a_duration_is_shown_in_its_two_largest_parts(seconds: float | None, exp
     assert units.duration(seconds) == expected
 
 
+def test_a_part_is_shown_in_the_unit_of_the_whole_where_it_is_the_same() -> None:
+    shown = [units.part(3 * 2**29, 2**31), units.part(2**29, 2**31), units.part(None, 2**31)]
+    assert shown == ["1.5/2.0 GiB", "512.0 MiB/2.0 GiB", "-/2.0 GiB"]
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(5, "0:05"), (725, "12:05"), (3725.2, "1:02:05")])
+def test_a_clock_is_short(seconds: float, expected: str) -> None:
+    assert units.clock(seconds) == expected
+
+
 def test_what_is_unknown_is_never_shown_as_zero() -> None:
     assert [units.percent(None), units.rate(None), units.between(None, None)] == ["-", "-", "-"]

@@ -142,8 +142,8 @@ def test_progress_of_an_attempt_that_is_over_changes_nothing() -> None:
     assert apply(document, Event("progress", None, late)) == document
 
 
-def rendered(document: dict[str, Any]) -> str:
-    console = Console(width=120, force_terminal=False)
+def rendered(document: dict[str, Any], width: int = 120) -> str:
+    console = Console(width=width, force_terminal=False)
     with console.capture() as capture:
         console.print(bars(document))
     return capture.get()
@@ -160,8 +160,16 @@ def test_a_terminal_shows_a_bar_for_every_disk_and_one_for_all() -> None:
     heading, first, second, total = shown.splitlines()
     assert heading.strip() == "running · convert disks · copying"
     assert beside_the_bar(first) == "sda 100 % 1.0 GiB copied"
-    assert beside_the_bar(second) == "sdb 25 % 2.0 GiB 64.0 MiB/s 24 s left"
-    assert beside_the_bar(total) == "total 50 % 1.5 GiB of 3.0 GiB 64.0 MiB/s 24 s left"
+    assert beside_the_bar(second) == "sdb 25 % 2.0 GiB 64.0 MiB/s 0:24 left"
+    assert beside_the_bar(total) == "total 50 % 1.5/3.0 GiB 64.0 MiB/s 0:24 left"
+
+
+def test_a_narrow_terminal_still_shows_every_number() -> None:
+    disks = [a_disk(1, 33, "copying", "a label that is much too long for it"), a_disk(2, 0, "pending", "sdb")]
+    shown = rendered(an_import(progress=progress(11, 999.9 * 2**20, 3725), disk_progress=disks), width=80)
+    _, first, _, total = (" ".join(line.split()) for line in shown.splitlines())
+    assert first.endswith("33 % 1.0 GiB 999.9 MiB/s 0:01 left")
+    assert total.endswith("11 % 337.9 MiB/3.0 GiB 999.9 MiB/s 1:02:05 left")
 
 
 def test_what_is_not_known_yet_is_not_shown_as_zero() -> None:
