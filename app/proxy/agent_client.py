@@ -10,22 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from app.errors import (
-    AppError,
-    DomainUnusableError,
-    FencedError,
-    HostCommandError,
-    InvalidSourceError,
-    NoRoomError,
-    PythonMissingError,
-    SourceNotAllowedError,
-    SourceNotFoundError,
-    SourceUnreadableError,
-    SudoRefusedError,
-    UnsafeImageError,
-    VirtV2vMissingError,
-    WorkDirUnusableError,
-)
+from app.proxy.answers import answer_of
 from app.proxy.base import Channel, CommandResult, Proxy
 
 QUICK_SECONDS = 30.0
@@ -124,26 +109,6 @@ class JobStatus(_Answer):
 class SpaceInfo(_Answer):
     free_bytes: int
     total_bytes: int
-
-
-_ERRORS: dict[str, type[AppError]] = {
-    kind.code: kind
-    for kind in (
-        DomainUnusableError,
-        FencedError,
-        HostCommandError,
-        InvalidSourceError,
-        NoRoomError,
-        PythonMissingError,
-        SourceNotAllowedError,
-        SourceNotFoundError,
-        SourceUnreadableError,
-        SudoRefusedError,
-        UnsafeImageError,
-        VirtV2vMissingError,
-        WorkDirUnusableError,
-    )
-}
 
 
 class HostAgent:
@@ -389,23 +354,3 @@ class HostAgent:
 def _is_gone(result: CommandResult, path: str) -> bool:
     """Whether Python didn't find the program: the host was reinstalled, or its work directory emptied."""
     return result.exit_status == _CANT_OPEN and path.encode() in result.stderr
-
-
-def answer_of(verb: str, result: CommandResult) -> Any:
-    """The program's result. It answers one JSON object: `{"result": …}` or `{"code", "detail"}`."""
-    try:
-        answer = json.loads(result.stdout)
-    except ValueError as error:
-        raise _start_error(verb, result) from error
-    if "code" in answer:
-        raise _ERRORS.get(answer["code"], HostCommandError)(answer["detail"])
-    return answer["result"]
-
-
-def _start_error(verb: str, result: CommandResult) -> AppError:
-    said = result.stderr.decode(errors="replace").strip()[-500:]
-    if "sudo:" in said:
-        return SudoRefusedError(f"sudo said: {said}")
-    if result.exit_status in {126, 127}:
-        return PythonMissingError(f"The host could not start python3: {said or result.exit_status}")
-    return HostCommandError(f"The host agent's `{verb}` ended with status {result.exit_status}: {said}")

@@ -5,8 +5,9 @@ import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from app.errors import AppError, HostError
-from app.proxy.agent_client import HostAgent, answer_of
+from app.errors import HostError
+from app.proxy.agent_client import HostAgent
+from app.proxy.answers import answer_of
 from app.proxy.base import HostAddress
 from app.proxy.program import agent_program
 from app.proxy.ssh import SshProxy, connect
@@ -104,7 +105,7 @@ async def _connected(address: HostAddress) -> _Connected:
     try:
         path = f"{address.work_dir}/agent/{agent_program().name}"
         await _put_in_place(proxy, path)
-    except (AppError, asyncio.CancelledError):
+    except BaseException:
         proxy.close()
         raise
     return _Connected(proxy, path)

@@ -78,7 +78,7 @@ class SshProxy:
         with self._told():
             try:
                 async with asyncio.timeout(timeout_seconds), self._channels:
-                    done = await self._connection.run(command, input=stdin, encoding=None, check=False)
+                    done = await self._finished(command, stdin)
             except TimeoutError as error:
                 raise HostDeadlineError(
                     f"{self._address.address} did not answer within {timeout_seconds:g} s."
@@ -87,6 +87,14 @@ class SshProxy:
             # asyncssh says nothing more when the connection breaks while a command runs.
             raise self._lost()
         return CommandResult(tuple(argv), done.returncode, _bytes(done.stdout), _bytes(done.stderr))
+
+    async def _finished(self, command: str, stdin: bytes) -> asyncssh.SSHCompletedProcess:
+        process = await self._connection.create_process(command, input=stdin, encoding=None)
+        try:
+            return await process.wait()
+        finally:
+            # Without this a session that was given up would count against sshd's MaxSessions.
+            process.close()
 
     @asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Channel]:
@@ -197,7 +205,7 @@ def _options(address: HostAddress) -> asyncssh.SSHClientConnectionOptions:
         server_host_key_algs=_algorithms(host_key),
         client_keys=_client_keys(address),
         password=address.password.get_secret_value() if address.password else None,
-        preferred_auth="publickey" if address.private_key else "password,keyboard-interactive",
+        preferred_auth=_ways_to_log_in(address),
         agent_path=None,
         agent_forwarding=False,
         host_based_auth=False,
@@ -211,6 +219,12 @@ def _options(address: HostAddress) -> asyncssh.SSHClientConnectionOptions:
         connect_timeout=CONNECT_SECONDS,
         login_timeout=CONNECT_SECONDS,
     )
+
+
+def _ways_to_log_in(address: HostAddress) -> list[str]:
+    with_key = ["publickey"] if address.private_key else []
+    with_password = ["password", "keyboard-interactive"] if address.password else []
+    return [*with_key, *with_password]
 
 
 def _host_key(address: HostAddress) -> asyncssh.SSHKey:
@@ -250,7 +264,8 @@ def told_as_connecting(where: str, reached: Callable[[], bool]) -> Iterator[None
         raise HostAuthenticationError(f"{where} refused the login: {error.reason}.") from error
     except TimeoutError as error:
         raise _too_late(where, reached=reached()) from error
-    except (asyncssh.Error, OSError) as error:
+    except (asyncssh.Error, OSError, UnicodeError) as error:
+        # UnicodeError: a name that is no host name.
         raise HostUnreachableError(f"{where} can't be reached: {error}.") from error
 
 

@@ -11,7 +11,7 @@ import shutil
 from app.proxy.agent import files, processes
 from app.proxy.agent.fences import forget_old, held, lock_now
 from app.proxy.agent.places import Place
-from app.proxy.agent.refusals import RefusedError, WorkDirUnusableError
+from app.proxy.agent.refusals import RefusedError, WorkDirUnusableError, of_system
 
 ABSENT, CREATED, RUNNING, EXITED, LOST = "absent", "created", "running", "exited", "lost"
 _OWN_NAMES = {"job", "tmp"}
@@ -24,7 +24,7 @@ def create_attempt(*, work_dir: str, attempt_id: str, turn: int) -> dict[str, st
             for directory in (place.directory, place.tmp, place.v2v_tmp, place.job):
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise WorkDirUnusableError(f"The attempt's directories can't be made: {error}.") from error
+            raise of_system(error, WorkDirUnusableError, "The attempt's directories can't be made") from error
         forget_old(work_dir)
     return {"directory": str(place.directory), "tmp": str(place.tmp), "cache": str(place.cache)}
 

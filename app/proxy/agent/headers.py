@@ -23,8 +23,10 @@ MOST_EXTENTS = 1024
 _BACKING_FORMAT, _DATA_FILE = 0xE2792ACA, 0x44415441
 _HAS_DATA_FILE = 4
 _QCOW2_WITH_LENGTH = 3
-_EXTENT = re.compile(rb'^[ \t]*(\S+)[ \t]+-?\d+[ \t]+(\S+)[ \t]+"([^"\r\n]*)', re.MULTILINE)
-_PARENT = re.compile(rb'parentFileNameHint[^"\r\n]*"([^"]*)')
+_EXTENT = re.compile(rb'\w+\s+[+-]?\d+\s+(\w+)\s+"([^"\r\n]+)')
+# qemu skips two bytes after the word, whatever they are, and reads up to the next quote.
+_PARENT = re.compile(rb'parentFileNameHint..([^"]*)"', re.DOTALL)
+_QEMU_DESCRIPTOR_BYTES = 20 * SECTOR
 
 Read = Callable[[int, int], bytes]
 """Bytes of an image: (offset, at most so many)."""
@@ -152,26 +154,37 @@ def _read_qed(read: Read) -> Header:
 
 def _read_vmdk(read: Read) -> Header:
     head = read(0, SECTOR)
+    if head[:4] not in {b"KDMV", b"COWD"}:
+        text = read(0, MOST_DESCRIPTOR_BYTES)
+        return Header("vmdk", None, (*_extents(text), *_parents(text)))
+    # Whatever the header says, qemu looks here for a parent.
+    parents = _parents(read(SECTOR, _QEMU_DESCRIPTOR_BYTES))
     if head[:4] == b"COWD":
-        return Header("vmdk", struct.unpack_from("<I", head, 12)[0] * SECTOR, ())
-    if head[:4] != b"KDMV":
-        return Header("vmdk", None, _descriptor_references(read(0, MOST_DESCRIPTOR_BYTES), with_extents=True))
+        return Header("vmdk", struct.unpack_from("<I", head, 12)[0] * SECTOR, parents)
     capacity, _, offset, size = struct.unpack_from("<QQQQ", head, 12)
-    descriptor = read(offset * SECTOR, min(size * SECTOR, MOST_DESCRIPTOR_BYTES)) if offset else b""
+    text = _embedded(read, offset * SECTOR, size * SECTOR) if offset else b""
     # Only with a capacity of 0 does qemu open the extents that an embedded descriptor names.
-    references = _descriptor_references(descriptor, with_extents=capacity == 0)
-    return Header("vmdk", capacity * SECTOR or None, references)
+    extents = _extents(text) if capacity == 0 else ()
+    return Header("vmdk", capacity * SECTOR or None, (*extents, *parents, *_parents(text)))
 
 
-def _descriptor_references(text: bytes, *, with_extents: bool) -> tuple[Reference, ...]:
-    extents = _EXTENT.findall(text) if with_extents else []
-    if len(extents) > MOST_EXTENTS:
+def _embedded(read: Read, offset: int, size: int) -> bytes:
+    text = read(offset, min(max(size, _QEMU_DESCRIPTOR_BYTES), MOST_DESCRIPTOR_BYTES))
+    if not text:
+        raise InvalidSourceError("The VMDK's descriptor lies where it can't be read.")
+    return text
+
+
+def _extents(text: bytes) -> tuple[Reference, ...]:
+    """The files that hold the data. Read as loosely as qemu does, and more."""
+    found = _EXTENT.findall(text)
+    if len(found) > MOST_EXTENTS:
         raise InvalidSourceError(f"The VMDK has more than {MOST_EXTENTS} extents.")
-    parents = [name for name in _PARENT.findall(text) if name]
-    return (
-        *(Reference(os.fsdecode(name), _extent_format(kind)) for _, kind, name in extents),
-        *(Reference(os.fsdecode(name), "vmdk") for name in parents),
-    )
+    return tuple(Reference(os.fsdecode(name), _extent_format(kind)) for kind, name in found)
+
+
+def _parents(text: bytes) -> tuple[Reference, ...]:
+    return tuple(Reference(os.fsdecode(name), "vmdk") for name in _PARENT.findall(text) if name)
 
 
 def _extent_format(kind: bytes) -> str | None:

@@ -9,8 +9,13 @@ from pathlib import Path
 
 from app.proxy.agent import commands
 from app.proxy.agent.headers import Header, Reference, read_header
-from app.proxy.agent.looking import Opened, is_inside, opened, opened_result
-from app.proxy.agent.refusals import InvalidSourceError, SourceNotFoundError, UnsafeImageError
+from app.proxy.agent.looking import Opened, is_inside, opened, opened_result, told_as_source
+from app.proxy.agent.refusals import (
+    InvalidSourceError,
+    SourceNotFoundError,
+    SourceUnreadableError,
+    UnsafeImageError,
+)
 
 INFO_SECONDS = 20.0
 DEEPEST_CHAIN = 32
@@ -36,8 +41,11 @@ def disk_result(*, path: str, format_name: str) -> dict[str, object]:
 
 
 def query(image: list[str]) -> dict[str, object]:
-    """What `qemu-img info` says. Raises InvalidSourceError when it can't open the image."""
-    done = commands.run(["qemu-img", "info", "--output=json", "-U", *image], INFO_SECONDS)
+    """What `qemu-img info` says. Raises InvalidSourceError when it can't open it, SourceUnreadableError."""
+    try:
+        done = commands.run(["qemu-img", "info", "--output=json", "-U", *image], INFO_SECONDS)
+    except commands.TooSlowError as error:
+        raise SourceUnreadableError(f"The image can't be read: {error}") from error
     if done.status != 0:
         raise InvalidSourceError(f"qemu-img can't read the image: {done.stderr}")
     answer: dict[str, object] = json.loads(done.stdout)
@@ -73,7 +81,8 @@ def _check_reference(reference: Reference, image: Path, roots: list[str], depth:
     name = reference.name
     if not name or "\0" in name or _PROTOCOL.match(name):
         raise UnsafeImageError(f"{image.name!r} refers to {name!r}, which is no file's path.")
-    target = (image.parent / name).resolve()
+    with told_as_source(name):
+        target = (image.parent / name).resolve()
     if not is_inside(target, image.parent):
         raise UnsafeImageError(f"{image.name!r} refers to {name!r}, outside its own directory.")
     try:

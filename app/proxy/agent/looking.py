@@ -82,6 +82,8 @@ def opened(path: str, roots: list[str]) -> Iterator[Opened]:
 @contextmanager
 def opened_result(path: str) -> Iterator[Opened]:
     """Open what virt-v2v made, wherever that is; the path itself must not be a link."""
+    if not path.startswith("/"):
+        raise SourceNotFoundError(f"{path!r} is no absolute path.")
     with _opened(Path(path), path, os.O_NOFOLLOW) as found:
         yield found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import resource
 import signal
@@ -14,7 +13,7 @@ from app.proxy.agent.images import disk_result, image_info
 from app.proxy.agent.jobs import launch, stop
 from app.proxy.agent.looking import look, read, read_result
 from app.proxy.agent.probe import probe, ready
-from app.proxy.agent.refusals import NoRoomError, RefusedError
+from app.proxy.agent.refusals import InvalidSourceError, RefusedError, of_system
 from app.proxy.agent.storage import (
     clear_marker,
     make_dir,
@@ -79,15 +78,15 @@ def _answer(verb: str, request: dict[str, object]) -> dict[str, object]:
     try:
         return {"result": _carry_out(verb, request)}
     except RefusedError as error:
-        return {"code": error.code, "detail": str(error)}
+        return _refused(error)
     except OSError as error:
-        kind = NoRoomError if error.errno in {errno.ENOSPC, errno.EDQUOT} else RefusedError
-        return {"code": kind.code, "detail": f"{verb} failed on the proxy host: {error}."}
+        return _refused(of_system(error, RefusedError, f"{verb} failed on the proxy host"))
     except MemoryError:
-        return {
-            "code": "invalid_source",
-            "detail": "To read it takes more memory than any sound image needs.",
-        }
+        return _refused(InvalidSourceError("Reading it takes more memory than any sound file needs."))
+
+
+def _refused(error: RefusedError) -> dict[str, object]:
+    return {"code": error.code, "detail": str(error)}
 
 
 def _carry_out(verb: str, request: dict[str, object]) -> object:

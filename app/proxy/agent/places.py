@@ -7,7 +7,7 @@ import re
 import stat
 from pathlib import Path
 
-from app.proxy.agent.refusals import RefusedError, WorkDirUnusableError
+from app.proxy.agent.refusals import RefusedError, WorkDirUnusableError, of_system
 
 LONGEST_WORK_DIR = 40
 """Bytes: Unix sockets lie below it, and their whole path may have 107."""
@@ -52,7 +52,7 @@ def prepare(work_dir: str) -> None:
             (root / name).mkdir(mode=0o700, exist_ok=True)
             _check_private(root / name, stat.S_IWGRP | stat.S_IWOTH)
     except OSError as error:
-        raise WorkDirUnusableError(f"{work_dir!r} can't be made or used: {error}.") from error
+        raise of_system(error, WorkDirUnusableError, f"{work_dir!r} can't be used") from error
 
 
 def _check_private(directory: Path, forbidden: int) -> None:

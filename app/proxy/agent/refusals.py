@@ -1,5 +1,11 @@
 """What the service is told instead of a result; each code is one of the service's problem codes."""
 
+from __future__ import annotations
+
+import errno
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
 
 class RefusedError(Exception):
     """An expected failure: `code` for the service, a sentence for people."""
@@ -45,3 +51,10 @@ class VirtV2vMissingError(RefusedError):
 
 class WorkDirUnusableError(RefusedError):
     code = "work_dir_unusable"
+
+
+def of_system(error: OSError, kind: type[RefusedError], what: str) -> RefusedError:
+    """The system's error as a refusal of this kind; a full disk is always the same one."""
+    if error.errno in _NO_ROOM:
+        return NoRoomError(f"{what}: there is no room.")
+    return kind(f"{what}: {error}.")

@@ -16,12 +16,11 @@ from typing import Iterator, Optional, Sequence
 
 from app.proxy.agent import commands, files
 from app.proxy.agent.fences import held
-from app.proxy.agent.refusals import DomainUnusableError, NoRoomError
+from app.proxy.agent.refusals import DomainUnusableError, NoRoomError, of_system
 
 MARKER_NAME = ".v2v-import-attempt"
 CREATE_SECONDS = 100.0
 PROBE_BYTES = 4096
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 PairOrNone = Optional[Sequence[int]]
 """A file's owner as JSON has it: [user id, group id]."""
@@ -86,7 +85,12 @@ def _create(part: Path, format_name: str, capacity_bytes: int, options: list[str
     files.remove_file(part)
     given = [word for option in options for word in ("-o", option)]
     command = ["qemu-img", "create", "-q", "-f", format_name, *given, str(part), str(capacity_bytes)]
-    done = commands.run(command, CREATE_SECONDS)
+    try:
+        done = commands.run(command, CREATE_SECONDS)
+    except commands.TooSlowError as error:
+        raise DomainUnusableError(
+            f"A disk in {str(part.parent)!r} could not be preallocated: {error}"
+        ) from error
     if done.status != 0 and os.strerror(errno.ENOSPC) in done.stderr:
         raise NoRoomError(f"There is no room for {capacity_bytes} bytes in {str(part.parent)!r}.")
     if done.status != 0:
@@ -216,6 +220,4 @@ def _told_as_domain(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise NoRoomError(f"There is no room at {path!r}.") from error
-        raise DomainUnusableError(f"{path!r} can't be used: {error}.") from error
+        raise of_system(error, DomainUnusableError, f"{path!r} can't be used") from error

@@ -12,7 +12,7 @@ import zlib
 from contextlib import contextmanager
 from typing import IO, Iterator, NamedTuple
 
-from app.proxy.agent.headers import SECTOR, Header, read_header
+from app.proxy.agent.headers import SECTOR, Header, Read, read_header
 from app.proxy.agent.images import describe, query
 from app.proxy.agent.looking import Opened, is_text, opened
 from app.proxy.agent.refusals import InvalidSourceError, SourceNotFoundError, UnsafeImageError
@@ -56,15 +56,19 @@ def tar_image_info(*, path: str, member: str, roots: list[str]) -> dict[str, obj
         found = _member(archive, member)
         head = _head(archive, found, HEAD_BYTES)
         if head.startswith(_GZIP):
-            return _compressed_image(member, _unzipped(head), found.size)
-        header = _lone_header(member, head, found.size)
+            return _from_beginning(member, _unzipped(head), found.size)
         if archive.compressed:
-            return _from_header(member, header, found.size)
-        return _image_at(archive.file, found, member, header.format)
+            return _from_beginning(member, head, found.size)
+        return _image_at(archive.file, found, member)
 
 
-def _image_at(file: Opened, member: tarfile.TarInfo, name: str, format_name: str) -> dict[str, object]:
+def _image_at(file: Opened, member: tarfile.TarInfo, name: str) -> dict[str, object]:
     """Let qemu-img open the bytes of the archive in which the member lies."""
+
+    def read(offset: int, size: int) -> bytes:
+        return os.pread(file.fd, max(0, min(size, member.size - offset)), member.offset_data + offset)
+
+    format_name = _lone_header(name, read, member.size).format
     padded = -(-member.size // SECTOR) * SECTOR
     layer = {
         "driver": "raw",
@@ -76,34 +80,27 @@ def _image_at(file: Opened, member: tarfile.TarInfo, name: str, format_name: str
     return {**describe(name, format_name, info), "actual_bytes": member.size}
 
 
-def _compressed_image(member: str, head: bytes, size_bytes: int) -> dict[str, object]:
-    header = _lone_header(member, head, None)
-    return _from_header(member, header, size_bytes)
-
-
-def _from_header(member: str, header: Header, size_bytes: int) -> dict[str, object]:
-    """What the header alone tells: enough for the formats that name their size at their beginning."""
-    if header.virtual_bytes is None:
+def _from_beginning(member: str, head: bytes, stored_bytes: int) -> dict[str, object]:
+    """What a stream's first bytes tell: enough for the formats that say their size there."""
+    header = _lone_header(member, lambda offset, size: head[offset : offset + size], len(head))
+    if header.format == "raw" or header.virtual_bytes is None:
         raise InvalidSourceError(
-            f"{member!r} is compressed, and a {header.format} image's size can't be read from its beginning. "
+            f"{member!r} is compressed, and the size of a {header.format} image isn't in its first bytes. "
             "Unpack the archive and import the folder."
         )
     return {
         "path": member,
         "format": header.format,
         "virtual_bytes": header.virtual_bytes,
-        "actual_bytes": size_bytes,
+        "actual_bytes": stored_bytes,
     }
 
 
-def _lone_header(member: str, head: bytes, size_bytes: int | None) -> Header:
+def _lone_header(member: str, read: Read, size_bytes: int) -> Header:
     """The header of an image that has no directory: it may refer to nothing."""
-    end = len(head) if size_bytes is None else size_bytes
-    header = read_header(lambda offset, size: head[offset : offset + size], end, None)
+    header = read_header(read, size_bytes, None)
     if header.references:
         raise UnsafeImageError(f"{member!r} refers to {header.references[0].name!r}, outside the archive.")
-    if size_bytes is None and header.format == "raw":
-        return header._replace(virtual_bytes=None)
     return header
 
 

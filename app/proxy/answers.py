@@ -1,0 +1,61 @@
+"""Reads the agent program's answers: a result, or one of our errors."""
+
+import json
+from typing import Any
+
+from app.errors import (
+    AppError,
+    DomainUnusableError,
+    FencedError,
+    HostCommandError,
+    InvalidSourceError,
+    NoRoomError,
+    PythonMissingError,
+    SourceNotAllowedError,
+    SourceNotFoundError,
+    SourceUnreadableError,
+    SudoRefusedError,
+    UnsafeImageError,
+    VirtV2vMissingError,
+    WorkDirUnusableError,
+)
+from app.proxy.base import CommandResult
+
+_ERRORS: dict[str, type[AppError]] = {
+    kind.code: kind
+    for kind in (
+        DomainUnusableError,
+        FencedError,
+        HostCommandError,
+        InvalidSourceError,
+        NoRoomError,
+        PythonMissingError,
+        SourceNotAllowedError,
+        SourceNotFoundError,
+        SourceUnreadableError,
+        SudoRefusedError,
+        UnsafeImageError,
+        VirtV2vMissingError,
+        WorkDirUnusableError,
+    )
+}
+
+
+def answer_of(verb: str, result: CommandResult) -> Any:
+    """The program's result. It answers one JSON object: `{"result": …}` or `{"code", "detail"}`."""
+    try:
+        answer = json.loads(result.stdout)
+    except ValueError as error:
+        raise _start_error(verb, result) from error
+    if "code" in answer:
+        raise _ERRORS.get(answer["code"], HostCommandError)(answer["detail"])
+    return answer["result"]
+
+
+def _start_error(verb: str, result: CommandResult) -> AppError:
+    said = result.stderr.decode(errors="replace").strip()[-500:]
+    if "sudo:" in said:
+        return SudoRefusedError(f"sudo said: {said}")
+    if result.exit_status in {126, 127}:
+        return PythonMissingError(f"The host could not start python3: {said or result.exit_status}")
+    return HostCommandError(f"The host agent's `{verb}` ended with status {result.exit_status}: {said}")
