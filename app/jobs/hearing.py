@@ -61,9 +61,10 @@ class Hearing:
         self.labels = row.labels
         self.received = attempt.log_bytes
         """The bytes of the log that came in so far; `pending.end` lags behind by an unfinished line."""
+        self._begin = attempt.log_bytes
         self.pending = Pending(attempt.log_bytes, attempt.log_bytes)
         self.has_ended = False
-        self.is_published = self.is_progress_saved = True
+        self.is_published = self._is_saved = True
         self.stalled_since: datetime | None = row.progress.stalled_since
         self._seq = row.progress_seq + SEQ_GAP
         self._masks = _masks(secrets)
@@ -114,7 +115,7 @@ class Hearing:
 
     def _take(self, reading: Reading, at_seconds: float) -> None:
         self.pending.kept += self._masked(reading.kept)
-        self.pending.end += reading.consumed
+        self.pending.end = self._begin + reading.consumed
         for event in reading.events:
             self._hear(event, at_seconds)
 
@@ -129,7 +130,7 @@ class Hearing:
             self._changed()
 
     def _changed(self) -> None:
-        self.is_published = self.is_progress_saved = False
+        self.is_published = self._is_saved = False
 
     def _masked(self, data: bytes) -> bytes:
         for secret in self._masks:
@@ -158,9 +159,16 @@ class Hearing:
             disk_progress=self._tracker.disk_progress,
         )
 
+    def wants_saving(self) -> bool:
+        """Whether progress may be saved by itself: never ahead of a line that begins the next disk.
+
+        A watcher that goes on from what is saved takes the bars that follow for those of the last disk.
+        """
+        return not self._is_saved and self.pending.is_empty()
+
     def progress_save(self) -> ProgressSave:
         self._seq += 1
-        self.is_progress_saved = True
+        self._is_saved = True
         progress = self._tracker.progress.model_copy(update={"stalled_since": self.stalled_since})
         return ProgressSave(self.import_id, self.number, self._seq, progress, self._tracker.disk_progress)
 

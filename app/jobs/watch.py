@@ -12,6 +12,7 @@ from app.jobs.hearing import STALLED_CODE, Hearing, Pending
 from app.models.imports import ConversionWarning
 from app.proxy.watching import Activity, Beat, Following, JobEnded, LogBytes
 from app.services import following
+from app.services.following import ProgressSave
 
 POLL_SECONDS = 0.3
 """How soon a followed attempt is found that another worker began."""
@@ -206,9 +207,10 @@ class HostWatcher:
         await self._see_stall(hearing)
         if hearing.pending.is_empty() and not hearing.has_ended:
             return True
-        has_ended, cut = hearing.has_ended, hearing.cut()
+        # Taken together: what is saved of the progress must not be ahead of what is saved of the log.
+        has_ended, cut, progress = hearing.has_ended, hearing.cut(), hearing.progress_save()
         try:
-            is_news = await self._commit(hearing, cut, has_ended=has_ended)
+            is_news = await self._commit(hearing, cut, progress, has_ended=has_ended)
         except BaseException as error:
             # Whether it was saved is unknown: what the database has is read anew, and the log from there on.
             self._hearings.pop(hearing.attempt_id, None)
@@ -221,12 +223,14 @@ class HostWatcher:
             await self._context.queue.wake(hearing.import_id)
         return not has_ended
 
-    async def _commit(self, hearing: Hearing, cut: Pending, *, has_ended: bool) -> bool:
+    async def _commit(
+        self, hearing: Hearing, cut: Pending, progress: ProgressSave, *, has_ended: bool
+    ) -> bool:
         ids = hearing.import_id, hearing.attempt_id
         cap = self._context.settings.log_cap_bytes
         async with self._context.database.session() as session:
             is_news = await following.save_lines(session, *ids, cut.heard(), log_cap_bytes=cap)
-            await following.save_progress(session, [hearing.progress_save()])
+            await following.save_progress(session, [progress])
             if has_ended:
                 await following.end(session, *ids)
         return is_news
@@ -242,10 +246,11 @@ class HostWatcher:
 
     async def _save_progress(self) -> None:
         """One statement for all that moved."""
-        moved = [hearing for hearing in self._hearings.values() if not hearing.is_progress_saved]
+        moved = [hearing for hearing in self._hearings.values() if hearing.wants_saving()]
         if moved:
+            saves = [hearing.progress_save() for hearing in moved]
             async with self._context.database.session() as session:
-                await following.save_progress(session, [hearing.progress_save() for hearing in moved])
+                await following.save_progress(session, saves)
 
     async def _see_stall(self, hearing: Hearing) -> None:
         limit = self._context.settings.stall_after_seconds
