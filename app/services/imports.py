@@ -17,6 +17,7 @@ from app.errors import (
     ImportNotEndedError,
     ImportNotQueuedError,
     ImportNotRetryableError,
+    InUseError,
     NotFoundError,
     Problem,
     UnknownReferenceError,
@@ -30,7 +31,7 @@ from app.models.progress import Progress
 from app.models.proxy_hosts import ProxyHost
 from app.models.state import LIVE, MOVES, ImportState, StepName
 from app.models.storage_domains import StorageDomain
-from app.models.vms import Vm
+from app.models.vms import Vm, VmState
 from app.secrets import Sealer
 from app.services import attempts, timeline, vm_names
 from app.services.specs import (
@@ -292,9 +293,13 @@ async def retry(session: AsyncSession, row: VmImport, body: ImportRetry) -> None
 
 
 async def remove(session: AsyncSession, row: VmImport) -> None:
-    """Forget an ended import; its VM stays. Raises ImportNotEndedError, ConflictError."""
+    """Forget an ended import; its VM stays. Raises ImportNotEndedError, InUseError."""
     if row.state in LIVE:
         raise ImportNotEndedError(f"The import is {row.state}.")
+    kept = select(col(Vm.id)).where(col(Vm.import_id) == row.id, col(Vm.state) == VmState.ILLEGAL)
+    if (vm_id := (await session.execute(kept)).scalars().first()) is not None:
+        # Only the import's records say how to remove what it left of that VM.
+        raise InUseError(f"VM {vm_id}, which the import left behind, uses it.")
     await session.execute(update(Vm).where(col(Vm.import_id) == row.id).values(import_id=None))
     await session.execute(delete(VmImport).where(col(VmImport.id) == row.id))
 

@@ -35,23 +35,35 @@ def _fault(name: str) -> str | None:
     return None
 
 
+async def check_free(session: AsyncSession, data_center_id: UUID, name: str) -> None:
+    """Raises InvalidNameError, NameInUseError."""
+    check(name)
+    if await _holder(session, data_center_id, name) is not None:
+        raise _in_use(name)
+
+
+async def _holder(session: AsyncSession, data_center_id: UUID, name: str) -> VmName | None:
+    statement = select(VmName).where(col(VmName.data_center_id) == data_center_id, col(VmName.name) == name)
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
+def _in_use(name: str) -> NameInUseError:
+    detail = f"A VM or a live import in this data center is named {name!r}."
+    fault = FieldError(pointer="/vm/name", code="name_in_use", detail=detail)
+    return NameInUseError(detail, errors=(fault,))
+
+
 async def reserve(session: AsyncSession, data_center_id: UUID, name: str, import_id: UUID) -> None:
     """Hold a name for an import; holding it already is fine. Raises InvalidNameError, NameInUseError."""
     check(name)
-    held = await session.execute(
-        select(col(VmName.import_id)).where(
-            col(VmName.data_center_id) == data_center_id, col(VmName.name) == name
-        )
-    )
-    if held.scalar() == import_id:
+    held = await _holder(session, data_center_id, name)
+    if held is not None and held.import_id == import_id:
         return
     try:
         async with session.begin_nested():
             session.add(VmName(data_center_id=data_center_id, name=name, import_id=import_id))
     except IntegrityError as error:
-        detail = f"A VM or a live import in this data center is named {name!r}."
-        fault = FieldError(pointer="/vm/name", code="name_in_use", detail=detail)
-        raise NameInUseError(detail, errors=(fault,)) from error
+        raise _in_use(name) from error
 
 
 async def release(session: AsyncSession, import_id: UUID) -> None:
