@@ -31,5 +31,5 @@ def command_line(
             luks_keys=spec.conversion.luks_keys,
             debug=spec.conversion.debug,
         ),
-        target.attempt_dir,
+        attempt_dir=target.attempt_dir,
     )
