@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import ClassVar, Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,18 +12,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 STOP_SECONDS: Final = 3
 """How long open requests may take once the server was told to stop."""
-STUCK_SECONDS: Final = 60.0
-"""A client that reads nothing for so long is disconnected."""
 
 
 class Protocol(H11Protocol):
     """HTTP/1.1 that gives up on a client that doesn't read: what is written for it would wait for ever."""
 
+    stuck_seconds: ClassVar = 60.0
+    """A client that reads nothing for so long is disconnected."""
     _stuck: asyncio.TimerHandle | None = None
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stuck = self.loop.call_later(STUCK_SECONDS, self.transport.abort)
+        self._stuck = self.loop.call_later(self.stuck_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
