@@ -1,0 +1,1 @@
+"""Readers and writers of VM descriptions. Pure; what comes from outside is taken for hostile."""

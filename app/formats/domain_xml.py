@@ -1,0 +1,168 @@
+"""libvirt's domain XML ("Domain XML format"): read into our words, and given another identity."""
+
+from collections.abc import Sequence
+from typing import Final
+from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
+
+from app.errors import InvalidSourceError
+from app.formats import xml
+from app.formats.units import libvirt_unit_bytes
+from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
+
+KIB: Final = 1024
+PREFIXES: Final = {
+    "libosinfo": "http://libosinfo.org/xmlns/libvirt/domain/1.0",
+    "qemu": "http://libvirt.org/schemas/domain/qemu/1.0",
+}
+for _prefix, _uri in PREFIXES.items():
+    register_namespace(_prefix, _uri)
+
+
+def read_domain_xml(data: bytes) -> VmConfig:
+    """The VM; a disk's `path` is its file or block device, None for any other kind of source.
+
+    CD-ROM and floppy drives are left out. Raises InvalidSourceError.
+    """
+    domain = _domain(data)
+    name = xml.text(domain, "name")
+    if name is None:
+        raise InvalidSourceError("The domain has no name.")
+    return VmConfig(
+        id=xml.text(domain, "uuid") or name,
+        name=name,
+        cpu_count=xml.whole_number(xml.text(domain, "vcpu"), "The number of CPUs"),
+        memory_bytes=_memory_bytes(domain),
+        firmware=_firmware(domain),
+        os=_os(domain),
+        description=xml.text(domain, "description"),
+        disks=_disks(domain),
+        nics=_nics(domain),
+    )
+
+
+def _domain(data: bytes) -> Element:
+    root = xml.parse(data)
+    if xml.local(root.tag) != "domain":
+        raise InvalidSourceError(f"This is not a libvirt domain: its root is <{xml.local(root.tag)[:40]}>.")
+    return root
+
+
+def _memory_bytes(domain: Element) -> int | None:
+    memory = xml.child(domain, "memory")
+    number = xml.whole_number(xml.text(memory), "The memory")
+    if number is None:
+        return None
+    return number * libvirt_unit_bytes(xml.attribute(memory, "unit"), default="KiB")
+
+
+def _firmware(domain: Element) -> Firmware:
+    system = xml.child(domain, "os")
+    loader = xml.child(system, "loader")
+    is_efi = xml.attribute(system, "firmware") == "efi" or xml.attribute(loader, "type") == "pflash"
+    return Firmware.UEFI if is_efi else Firmware.BIOS
+
+
+def _os(domain: Element) -> str | None:
+    """The libosinfo id (`http://debian.org/debian/12`), where the metadata tells it."""
+    return xml.attribute(xml.child(domain, "metadata", "libosinfo", "os"), "id")
+
+
+def _disks(domain: Element) -> tuple[SourceDisk, ...]:
+    devices = xml.child(domain, "devices")
+    elements = [] if devices is None else list(xml.children(devices, "disk"))
+    disks = [element for element in elements if (xml.attribute(element, "device") or "disk") == "disk"]
+    return tuple(_disk(element, number) for number, element in enumerate(disks, start=1))
+
+
+def _disk(element: Element, number: int) -> SourceDisk:
+    target = xml.child(element, "target")
+    source = xml.child(element, "source")
+    name = xml.attribute(target, "dev") or f"disk-{number}"
+    return SourceDisk(
+        id=name,
+        label=name,
+        capacity_bytes=None,
+        format=xml.attribute(xml.child(element, "driver"), "type"),
+        bus=xml.attribute(target, "bus"),
+        path=xml.attribute(source, "file") or xml.attribute(source, "dev"),
+    )
+
+
+def _nics(domain: Element) -> tuple[SourceNic, ...]:
+    return tuple(_nic(element, number) for number, element in enumerate(_interfaces(domain), start=1))
+
+
+def _interfaces(domain: Element) -> list[Element]:
+    devices = xml.child(domain, "devices")
+    return [] if devices is None else list(xml.children(devices, "interface"))
+
+
+def _nic(element: Element, number: int) -> SourceNic:
+    source = xml.child(element, "source")
+    return SourceNic(
+        id=f"nic-{number}",
+        mac=xml.attribute(xml.child(element, "mac"), "address"),
+        network=xml.attribute(source, "network") or xml.attribute(source, "bridge"),
+        model=xml.attribute(xml.child(element, "model"), "type"),
+    )
+
+
+def with_identity(
+    data: bytes,
+    *,
+    name: str,
+    cpu_count: int | None,
+    memory_bytes: int | None,
+    description: str | None,
+    nics: Sequence[SourceNic],
+) -> bytes:
+    """The domain with these values; None leaves what it says, and so does a NIC's.
+
+    Raises InvalidSourceError.
+    """
+    domain = _domain(data)
+    _set_text(domain, "name", name)
+    if description is not None:
+        _set_text(domain, "description", description)
+    if cpu_count is not None:
+        _set_cpu_count(domain, cpu_count)
+    if memory_bytes is not None:
+        for tag in ("memory", "currentMemory"):
+            _set_text(domain, tag, str(memory_bytes // KIB)).set("unit", "KiB")
+    for element, nic in zip(_interfaces(domain), nics, strict=False):
+        _set_nic(element, nic)
+    return bytes(tostring(domain, encoding="utf-8", xml_declaration=True))
+
+
+def _set_text(parent: Element, tag: str, value: str) -> Element:
+    found = xml.child(parent, tag)
+    if found is None:
+        found = SubElement(parent, tag)
+    found.text = value
+    return found
+
+
+def _set_cpu_count(domain: Element, cpu_count: int) -> None:
+    if xml.text(domain, "vcpu") == str(cpu_count):
+        return
+    _set_text(domain, "vcpu", str(cpu_count))
+    cpu = xml.child(domain, "cpu")
+    topology = xml.child(cpu, "topology")
+    if cpu is not None and topology is not None:
+        # libvirt refuses a topology whose product is another number.
+        cpu.remove(topology)
+
+
+def _set_nic(interface: Element, nic: SourceNic) -> None:
+    if nic.mac is not None:
+        _child(interface, "mac").set("address", nic.mac)
+    source = _child(interface, "source")
+    if nic.network is not None and nic.network != (source.get("network") or source.get("bridge")):
+        interface.set("type", "network")
+        source.attrib.clear()
+        source.set("network", nic.network)
+
+
+def _child(parent: Element, tag: str) -> Element:
+    found = xml.child(parent, tag)
+    return SubElement(parent, tag) if found is None else found

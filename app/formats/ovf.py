@@ -1,0 +1,151 @@
+"""OVF descriptors (DSP0243 1.x and 2.x, and what products make of them): read into our words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from app.errors import InvalidSourceError
+from app.formats import xml
+from app.formats.units import ovf_unit_bytes
+from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
+
+CPU, MEMORY, NIC, DISK = "3", "4", "10", "17"
+CONTROLLERS: Final = {"5": "ide", "6": "scsi", "20": "sata"}
+"""Resource types (CIM_ResourceAllocationSettingData) and the buses of controllers."""
+SYSTEMS: Final = frozenset({"VirtualSystem", "Content"})
+"""`Content` is what oVirt writes."""
+ITEMS: Final = frozenset({"Item", "StorageItem", "EthernetPortItem"})
+
+
+@dataclass(frozen=True)
+class OvfContents:
+    """The VMs of one descriptor; a disk's `path` is the file that the descriptor names for it."""
+
+    configs: tuple[VmConfig, ...]
+
+    @property
+    def config(self) -> VmConfig:
+        """The only VM. Raises InvalidSourceError when there are several."""
+        if len(self.configs) == 1:
+            return self.configs[0]
+        names = ", ".join(repr(config.id) for config in self.configs)
+        raise InvalidSourceError(f"The OVF holds {len(self.configs)} VMs ({names}); virt-v2v takes one.")
+
+
+def read_ovf(data: bytes) -> OvfContents:
+    """Raises InvalidSourceError."""
+    envelope = xml.parse(data)
+    if xml.local(envelope.tag) != "Envelope":
+        raise InvalidSourceError(f"This is not an OVF: its root is <{xml.local(envelope.tag)[:40]}>.")
+    systems = [element for element in envelope.iter() if xml.local(element.tag) in SYSTEMS]
+    if not systems:
+        raise InvalidSourceError("The OVF holds no virtual system.")
+    files, disks = _files(envelope), _disks_by_id(envelope)
+    return OvfContents(tuple(_config(system, files, disks) for system in systems))
+
+
+def _files(envelope: Element) -> dict[str, str]:
+    """File names by their ids."""
+    references = xml.child(envelope, "References")
+    found = [] if references is None else list(xml.children(references, "File"))
+    return {
+        identifier: href
+        for file in found
+        if (identifier := xml.attribute(file, "id")) and (href := xml.attribute(file, "href"))
+    }
+
+
+def _disks_by_id(envelope: Element) -> dict[str, Element]:
+    found = [element for element in envelope.iter() if xml.local(element.tag) == "Disk"]
+    return {identifier: disk for disk in found if (identifier := xml.attribute(disk, "diskId"))}
+
+
+def _config(system: Element, files: dict[str, str], disks: dict[str, Element]) -> VmConfig:
+    items = [element for element in system.iter() if xml.local(element.tag) in ITEMS]
+    name = xml.text(system, "Name") or xml.attribute(system, "id")
+    if name is None:
+        raise InvalidSourceError("A virtual system has neither a name nor an id.")
+    return VmConfig(
+        id=xml.attribute(system, "id") or name,
+        name=name,
+        cpu_count=_cpu_count(items),
+        memory_bytes=_memory_bytes(items),
+        firmware=_firmware(system),
+        os=_os(system),
+        description=xml.text(system, "AnnotationSection", "Annotation"),
+        disks=tuple(_disks(items, files, disks)),
+        nics=tuple(_nics(items)),
+    )
+
+
+def _of_type(items: list[Element], kind: str) -> list[Element]:
+    return [item for item in items if xml.text(item, "ResourceType") == kind]
+
+
+def _cpu_count(items: list[Element]) -> int | None:
+    counts = [
+        xml.whole_number(xml.text(item, "VirtualQuantity"), "The number of CPUs")
+        for item in _of_type(items, CPU)
+    ]
+    return next(iter(counts), None)
+
+
+def _memory_bytes(items: list[Element]) -> int | None:
+    for item in _of_type(items, MEMORY):
+        number = xml.whole_number(xml.text(item, "VirtualQuantity"), "The memory")
+        if number is not None:
+            return number * ovf_unit_bytes(xml.text(item, "AllocationUnits") or "MegaBytes")
+    return None
+
+
+def _firmware(system: Element) -> Firmware:
+    for element in system.iter():
+        if xml.local(element.tag) == "Config" and xml.attribute(element, "key") == "firmware":
+            return Firmware.UEFI if xml.attribute(element, "value") == "efi" else Firmware.BIOS
+    return Firmware.BIOS
+
+
+def _os(system: Element) -> str | None:
+    section = xml.child(system, "OperatingSystemSection")
+    return xml.text(section, "Description") or xml.attribute(section, "osType")
+
+
+def _disks(items: list[Element], files: dict[str, str], disks: dict[str, Element]) -> Iterator[SourceDisk]:
+    """In the order in which virt-v2v reads them: the document's."""
+    buses = {
+        xml.text(item, "InstanceID"): bus
+        for kind, bus in CONTROLLERS.items()
+        for item in _of_type(items, kind)
+    }
+    for number, item in enumerate(_of_type(items, DISK), start=1):
+        identifier = (xml.text(item, "HostResource") or "").rpartition("/")[2]
+        disk = disks.get(identifier)
+        if disk is None:
+            raise InvalidSourceError(
+                f"Disk {number} refers to {identifier!r}, which the OVF doesn't describe."
+            )
+        yield SourceDisk(
+            id=identifier,
+            label=xml.text(item, "ElementName") or xml.text(item, "Caption") or identifier,
+            capacity_bytes=_capacity_bytes(disk),
+            used_bytes=xml.whole_number(xml.attribute(disk, "populatedSize"), "The populated size"),
+            bus=buses.get(xml.text(item, "Parent")),
+            path=files.get(xml.attribute(disk, "fileRef") or ""),
+        )
+
+
+def _capacity_bytes(disk: Element) -> int | None:
+    number = xml.whole_number(xml.attribute(disk, "capacity"), "The capacity")
+    units = xml.attribute(disk, "capacityAllocationUnits")
+    return None if number is None else number * (ovf_unit_bytes(units) if units else 1)
+
+
+def _nics(items: list[Element]) -> Iterator[SourceNic]:
+    for number, item in enumerate(_of_type(items, NIC), start=1):
+        yield SourceNic(
+            id=f"nic-{number}",
+            mac=xml.text(item, "Address"),
+            network=xml.text(item, "Connection"),
+            model=xml.text(item, "ResourceSubType"),
+        )
