@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
+from uuid import UUID
 
 from app import logs
 from app.errors import EventsUnavailableError
@@ -12,6 +13,8 @@ from app.events.frames import Event
 from app.events.inbox import INBOX_BYTES, End, EventFilter, Inbox
 
 RETRY_SECONDS: Final = 0.5
+EndedTokens = Callable[[set[UUID]], Awaitable[set[UUID]]]
+"""Those of the tokens that are good no longer."""
 
 log = logs.get("events")
 
@@ -19,8 +22,16 @@ log = logs.get("events")
 class EventsHub:
     """Clients come and go; without Redis there are none."""
 
-    def __init__(self, url: str, *, ping_seconds: float, inbox_bytes: int = INBOX_BYTES) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        ping_seconds: float,
+        ended_tokens: EndedTokens | None = None,
+        inbox_bytes: int = INBOX_BYTES,
+    ) -> None:
         self.feed = Feed(url)
+        self._ended_tokens = ended_tokens
         self._ping_seconds = ping_seconds
         self._inbox_bytes = inbox_bytes
         self._inboxes: set[Inbox] = set()
@@ -43,9 +54,9 @@ class EventsHub:
             raise EventsUnavailableError(retry_after_seconds=2)
 
     @contextlib.contextmanager
-    def inbox(self, wanted: EventFilter) -> Iterator[Inbox]:
-        """An inbox that is filled from now on."""
-        inbox = Inbox(wanted, limit_bytes=self._inbox_bytes)
+    def inbox(self, wanted: EventFilter, token_id: UUID | None = None) -> Iterator[Inbox]:
+        """An inbox that is filled from now on, for the bearer of a token."""
+        inbox = Inbox(wanted, limit_bytes=self._inbox_bytes, token_id=token_id)
         self._inboxes.add(inbox)
         try:
             if self._stopped:
@@ -81,6 +92,21 @@ class EventsHub:
             await asyncio.sleep(self._ping_seconds)
             for inbox in self._inboxes:
                 inbox.ping()
+            try:
+                await self._turn_out()
+            except Exception:
+                # The database may be away for a moment; streams need it only here.
+                log.exception("events.tokens_unknown")
+
+    async def _turn_out(self) -> None:
+        """A stream ends with the token that opened it."""
+        token_ids = {inbox.token_id for inbox in self._inboxes if inbox.token_id is not None}
+        if not token_ids or self._ended_tokens is None:
+            return
+        ended = await self._ended_tokens(token_ids)
+        for inbox in self._inboxes:
+            if inbox.token_id in ended:
+                inbox.close(End.TOKEN_ENDED)
 
     async def _keep_reading(self) -> None:
         while True:

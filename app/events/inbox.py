@@ -43,8 +43,11 @@ class EventFilter:
 class Inbox:
     """Filled and drained in one event loop."""
 
-    def __init__(self, wanted: EventFilter, *, limit_bytes: int = INBOX_BYTES) -> None:
+    def __init__(
+        self, wanted: EventFilter, *, limit_bytes: int = INBOX_BYTES, token_id: UUID | None = None
+    ) -> None:
         self.wanted = wanted
+        self.token_id = token_id
         self.end: End | None = None
         self._limit_bytes = limit_bytes
         self._events: list[Event] = []

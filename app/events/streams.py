@@ -40,6 +40,7 @@ class Wish:
     snapshot: Snapshot
     cursor: Cursor | None = None
     only: UUID | None = None
+    token_id: UUID | None = None
     ended_version: int | None = None
     """The version of the one import, if it had ended when the client came."""
 
@@ -62,7 +63,7 @@ async def has_ended(hub: EventsHub, wish: Wish) -> bool:
 
 async def stream(hub: EventsHub, wish: Wish) -> AsyncGenerator[bytes, None]:
     """The stream's bytes. Whoever takes them closes the generator, so that its inbox goes with it."""
-    with hub.inbox(wish.wanted) as inbox:
+    with hub.inbox(wish.wanted, wish.token_id) as inbox:
         teller = _Teller(hub.feed, inbox, wish)
         yield RETRY
         try:

@@ -68,5 +68,11 @@ async def token_of(session: AsyncSession, ticket: str, path: str) -> ApiToken:
     return token
 
 
+async def ended_tokens(session: AsyncSession, token_ids: set[UUID]) -> set[UUID]:
+    """Those that are good no longer; what is not there any more is not good."""
+    found = (await session.execute(select(ApiToken).where(col(ApiToken.id).in_(token_ids)))).scalars()
+    return token_ids - {token.id for token in found if is_valid(token)}
+
+
 def is_valid(token: ApiToken) -> bool:
     return token.revoked_at is None and (token.expires_at is None or token.expires_at > now())

@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import EventsUnavailableError
 from app.events.hub import EventsHub
-from app.events.inbox import EventFilter
+from app.events.inbox import End, EventFilter
 from tests.events.conftest import Stage
 from tests.support.redis import RedisServer
 from tests.support.waiting import until
@@ -134,6 +134,21 @@ async def test_a_quiet_stream_is_pinged(redis_server: RedisServer, stage: Stage)
         await listener.next(seconds=0.3)
     assert listener.reader.pings >= 2
     await hub.close()
+
+
+async def test_a_stream_ends_with_the_token_that_opened_it(redis_server: RedisServer, stage: Stage) -> None:
+    good, bad = uuid4(), uuid4()
+
+    async def ended(token_ids: set[UUID]) -> set[UUID]:
+        return token_ids & {bad}
+
+    stage.hub = EventsHub(redis_server.url, ping_seconds=0.05, ended_tokens=ended)
+    await stage.hub.start()
+    await until(lambda: stage.hub.is_reading)
+    with stage.hub.inbox(EventFilter(), good) as kept, stage.hub.inbox(EventFilter(), bad) as cut:
+        await until(lambda: cut.end is End.TOKEN_ENDED)
+        assert kept.end is None
+    await stage.hub.close()
 
 
 async def test_two_hundred_clients_are_told_everything(stage: Stage) -> None:

@@ -88,6 +88,17 @@ async def test_a_ticket_ends_with_its_token(database: Database) -> None:
         await token_of(database, made.ticket)
 
 
+async def test_tokens_that_are_good_no_longer_are_told(database: Database) -> None:
+    async with database.session() as session:
+        good = await add_token(session, "a", expires_at=now() + timedelta(seconds=60))
+        late = await add_token(session, "b", expires_at=now())
+        revoked = await add_token(session, "c", revoked_at=now())
+    gone = uuid4()
+    async with database.reading() as session:
+        ended = await tickets.ended_tokens(session, {good.id, late.id, revoked.id, gone})
+    assert ended == {late.id, revoked.id, gone}
+
+
 async def test_an_unknown_ticket_is_refused(database: Database) -> None:
     with pytest.raises(UnauthorizedError, match="no such"):
         await token_of(database, "v2vs_guess")
