@@ -13,6 +13,7 @@ from app.errors import FieldError, UnauthorizedError, UnprocessableError
 from app.models.columns import now
 from app.models.tokens import ApiToken, StreamTicket, StreamTicketCreated
 from app.secrets import hash_token, new_token
+from app.services import tokens
 
 PREFIX: Final = "v2vs"
 _UUID: Final = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -63,7 +64,7 @@ async def token_of(session: AsyncSession, ticket: str, path: str) -> ApiToken:
     saved, token = found
     if saved.path != path.lower():
         raise UnauthorizedError("The ticket is for another path.")
-    if saved.expires_at <= now() or not is_valid(token):
+    if saved.expires_at <= now() or not tokens.is_valid(token):
         raise UnauthorizedError("The ticket or its token has ended.")
     return token
 
@@ -72,7 +73,3 @@ async def ended_tokens(session: AsyncSession, token_ids: set[UUID]) -> set[UUID]
     """Those that are good no longer; what is not there any more is not good."""
     found = (await session.execute(select(ApiToken).where(col(ApiToken.id).in_(token_ids)))).scalars()
     return token_ids - {token.id for token in found if is_valid(token)}
-
-
-def is_valid(token: ApiToken) -> bool:
-    return token.revoked_at is None and (token.expires_at is None or token.expires_at > now())

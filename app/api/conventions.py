@@ -1,0 +1,55 @@
+"""ETags, If-Match and merge patches: alike for every resource."""
+
+from collections.abc import Collection
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Response
+
+from app.errors import FieldError, PreconditionFailedError, UnprocessableError
+from app.models.common import Shape
+
+
+def etag(version: int) -> str:
+    """A strong entity tag (RFC 9110, section 8.8.3): the version that counts the resource's changes."""
+    return f'"{version}"'
+
+
+def set_etag(response: Response, version: int) -> None:
+    response.headers["ETag"] = etag(version)
+
+
+class IfMatch:
+    """What the request expects the resource to be at."""
+
+    def __init__(
+        self,
+        if_match: Annotated[
+            str | None, Header(max_length=1000, description="Only if the resource is at this ETag.")
+        ] = None,
+    ) -> None:
+        self._tags = None if if_match is None else {tag.strip() for tag in if_match.split(",")}
+
+    def check(self, version: int) -> None:
+        """Raises PreconditionFailedError when the resource has changed since."""
+        if self._tags is None or "*" in self._tags or etag(version) in self._tags:
+            return
+        raise PreconditionFailedError(f"The resource is at {etag(version)}.")
+
+
+IfMatchDep = Annotated[IfMatch, Depends(IfMatch)]
+
+
+def changes(body: Shape, *, nullable: Collection[str] = ()) -> dict[str, Any]:
+    """The members of a merge patch (RFC 7396) that were sent; null is a value only where it means something.
+
+    Raises UnprocessableError for any other null.
+    """
+    given = {name: getattr(body, name) for name in body.model_fields_set}
+    faults = tuple(
+        FieldError(pointer=f"/{name}", code="null_not_allowed", detail="This can't be null.")
+        for name, value in given.items()
+        if value is None and name not in nullable
+    )
+    if faults:
+        raise UnprocessableError(faults[0].detail, errors=faults)
+    return given

@@ -1,0 +1,159 @@
+"""Problem documents (RFC 9457): every failure of a request in one form, and what each route may answer."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+
+from app import logs
+from app.errors import (
+    AppError,
+    FieldError,
+    ForbiddenError,
+    InvalidRequestError,
+    MethodNotAllowedError,
+    NotAcceptableError,
+    NotFoundError,
+    Problem,
+    TooLargeError,
+    TooManyError,
+    UnauthorizedError,
+    UnavailableError,
+    UnprocessableError,
+    UnsupportedMediaTypeError,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+ALWAYS: Final = (InvalidRequestError, UnauthorizedError, ForbiddenError, UnprocessableError)
+"""What any operation behind a token may answer."""
+BY_STATUS: Final[Mapping[int, type[AppError]]] = {
+    kind.status: kind
+    for kind in (
+        InvalidRequestError,
+        UnauthorizedError,
+        ForbiddenError,
+        NotFoundError,
+        MethodNotAllowedError,
+        NotAcceptableError,
+        TooLargeError,
+        UnsupportedMediaTypeError,
+        UnprocessableError,
+        TooManyError,
+        UnavailableError,
+    )
+}
+MALFORMED: Final = frozenset({"json_invalid"})
+"""Pydantic's error types that say that the body isn't even JSON."""
+
+log = logs.get("api")
+
+
+class DatabaseUnavailableError(UnavailableError):
+    code, title = "database_unavailable", "The database can't be reached now"
+
+
+class ProblemResponse(JSONResponse):
+    media_type = MEDIA_TYPE
+
+
+def problem_response(error: AppError, headers: Mapping[str, str] | None = None) -> ProblemResponse:
+    """The error as an answer, with the headers that its status asks for."""
+    extra = dict(headers or {})
+    if error.retry_after_seconds is not None or error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra["Retry-After"] = str(error.retry_after_seconds or 5)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        extra["WWW-Authenticate"] = "Bearer"
+    return ProblemResponse(error.to_problem().model_dump(mode="json"), error.status, headers=extra)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of the application with a problem document."""
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    for kind in (OperationalError, InterfaceError, DataError):
+        app.add_exception_handler(kind, _database_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _app_error(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, AppError)  # noqa: S101  # it is installed for these alone
+    return problem_response(error)
+
+
+async def _validation_error(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    found = error.errors()
+    if any(fault["type"] in MALFORMED for fault in found):
+        return problem_response(InvalidRequestError("The body is not well-formed JSON."))
+    faults = tuple(_field_error(fault) for fault in found)
+    header = next((fault for fault in faults if fault.pointer.startswith("header:")), None)
+    if header is not None:
+        return problem_response(InvalidRequestError(f"{header.pointer}: {header.detail}"))
+    detail = "; ".join(f"{fault.pointer or 'body'}: {fault.detail}" for fault in faults[:5])
+    return problem_response(UnprocessableError(detail, errors=faults))
+
+
+def _field_error(fault: Mapping[str, Any]) -> FieldError:
+    """Faults in the body have a JSON pointer; those elsewhere say where: `query:limit`."""
+    where, *path = fault["loc"]
+    name = "/".join(_escaped(part) for part in path)
+    pointer = (f"/{name}" if name else "") if where == "body" else f"{where}:{name}"
+    return FieldError(pointer=pointer, code=str(fault["type"]), detail=_sentence(str(fault["msg"])))
+
+
+def _escaped(part: object) -> str:
+    """A reference token (RFC 6901, section 3); a key of the client's may hold anything, so it is cut."""
+    plain = str(part).encode("utf-8", "replace").decode()[:200]
+    return plain.replace("~", "~0").replace("/", "~1")
+
+
+def _sentence(text: str) -> str:
+    plain = text.removeprefix("Value error, ")
+    return plain[:1].upper() + plain[1:]
+
+
+async def _http_exception(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    kind = BY_STATUS.get(error.status_code, InvalidRequestError)
+    detail = None if error.status_code != HTTPStatus.NOT_FOUND else f"There is no {request.url.path[:200]!r}."
+    return problem_response(kind(detail), error.headers)
+
+
+async def _database_error(_: Request, error: Exception) -> ProblemResponse:
+    if isinstance(error, DataError):
+        return problem_response(UnprocessableError("A value can't be kept by the database."))
+    log.error("api.database_failed", error=str(error.__cause__ or error))
+    return problem_response(DatabaseUnavailableError())
+
+
+async def _unexpected(request: Request, error: Exception) -> ProblemResponse:
+    log.error("api.failed", method=request.method, path=request.url.path, exc_info=error)
+    return problem_response(AppError("The service failed; its log says why."))
+
+
+def problems(*kinds: type[AppError]) -> dict[int | str, dict[str, Any]]:
+    """A route's `responses`: the problems that it can answer besides those that any route can."""
+    return described((*ALWAYS, *kinds))
+
+
+def described(kinds: Iterable[type[AppError]]) -> dict[int | str, dict[str, Any]]:
+    by_status: dict[int, list[type[AppError]]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    return {status: _response(found) for status, found in sorted(by_status.items())}
+
+
+def _response(kinds: list[type[AppError]]) -> dict[str, Any]:
+    examples = {kind.code: {"value": kind().to_problem().model_dump(mode="json")} for kind in kinds}
+    return {
+        "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in kinds),
+        "content": {
+            MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}, "examples": examples}
+        },
+    }
