@@ -13,6 +13,7 @@ from app.cli import (
     programs,
     proxy_hosts,
     storage_domains,
+    tokens,
 )
 
 EPILOG = "Exit codes: 0 succeeded, 1 failed, 2 usage, 3 the import was cancelled, 130 Ctrl-C."
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for part in (programs.app, create_import.app, imports.top, health.app):
     app.add_typer(part)
+app.add_typer(tokens.app, name="token")
 app.add_typer(imports.app, name="imports")
 app.add_typer(proxy_hosts.app, name="proxy-hosts")
 app.add_typer(storage_domains.app, name="storage-domains")
