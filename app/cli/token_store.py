@@ -7,7 +7,6 @@ from typing import TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database
 from app.errors import ConflictError, FieldError, NotFoundError, UnavailableError, UnprocessableError
@@ -28,9 +27,10 @@ def create(settings: Settings, name: str, role: str, expires_in_days: int | None
     except ValidationError as error:
         raise UnprocessableError(errors=tuple(_faults(error))) from error
 
-    async def action(session: AsyncSession) -> ApiTokenCreated:
-        row, token = await tokens.create(session, body)
-        return ApiTokenCreated(**tokens.public(row).model_dump(), token=token)
+    async def action(database: Database) -> ApiTokenCreated:
+        async with database.session() as session:
+            row, token = await tokens.create(session, body)
+            return ApiTokenCreated(**tokens.public(row).model_dump(), token=token)
 
     return _in_database(settings, action)
 
@@ -49,32 +49,39 @@ def all_tokens(settings: Settings) -> list[ApiTokenPublic]:
 def revoke(settings: Settings, name_or_id: str) -> ApiTokenPublic:
     """A name must fit one token that is not revoked yet. Raises NotFoundError, ConflictError."""
 
-    async def action(session: AsyncSession) -> ApiTokenPublic:
-        found = [
-            token
-            for token in await _all(session)
-            if str(token.id) == name_or_id.lower() or (token.name == name_or_id and token.revoked_at is None)
-        ]
-        if not found:
-            raise NotFoundError(f"There is no token {name_or_id!r} that could be revoked.")
-        if len(found) > 1:
-            ids = ", ".join(str(token.id) for token in found)
-            raise ConflictError(f"{name_or_id!r} names the tokens {ids}.", hint="Give the id.")
-        return tokens.public(await tokens.revoke(session, found[0].id))
+    async def action(database: Database) -> ApiTokenPublic:
+        chosen = _only(await _all(database), name_or_id)
+        async with database.session() as session:
+            return tokens.public(await tokens.revoke(session, chosen.id))
 
     return _in_database(settings, action)
 
 
-async def _all(session: AsyncSession) -> list[ApiTokenPublic]:
+def _only(found: list[ApiTokenPublic], name_or_id: str) -> ApiTokenPublic:
+    fitting = [
+        token
+        for token in found
+        if str(token.id) == name_or_id.lower() or (token.name == name_or_id and token.revoked_at is None)
+    ]
+    if not fitting:
+        raise NotFoundError(f"There is no token {name_or_id!r} that could be revoked.")
+    if len(fitting) > 1:
+        ids = ", ".join(str(token.id) for token in fitting)
+        raise ConflictError(f"{name_or_id!r} names the tokens {ids}.", hint="Give the id.")
+    return fitting[0]
+
+
+async def _all(database: Database) -> list[ApiTokenPublic]:
     found: list[ApiTokenPublic] = []
     before: UUID | None = None
-    while rows := await tokens.page(session, before=before):
-        found += [tokens.public(row) for row in rows]
-        before = rows[-1].id
+    async with database.reading() as session:
+        while rows := await tokens.page(session, before=before):
+            found += [tokens.public(row) for row in rows]
+            before = rows[-1].id
     return found
 
 
-def _in_database(settings: Settings, action: Callable[[AsyncSession], Awaitable[T]]) -> T:
+def _in_database(settings: Settings, action: Callable[[Database], Awaitable[T]]) -> T:
     if settings.database_url is None and not settings.data_dir.is_dir():
         raise NotFoundError(
             f"There is no data directory {settings.data_dir}.",
@@ -83,12 +90,11 @@ def _in_database(settings: Settings, action: Callable[[AsyncSession], Awaitable[
     return asyncio.run(_acted(settings.resolved_database_url(), action))
 
 
-async def _acted(url: str, action: Callable[[AsyncSession], Awaitable[T]]) -> T:
+async def _acted(url: str, action: Callable[[Database], Awaitable[T]]) -> T:
     database = Database(url)
     try:
         await database.check_schema()
-        async with database.session() as session:
-            return await action(session)
+        return await action(database)
     except OSError as error:
         raise UnavailableError(f"The database can't be reached: {error}") from error
     finally:
