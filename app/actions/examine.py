@@ -22,7 +22,7 @@ from app.proxy.agent_client import HostAgent
 from app.services.placement import WORK_BYTES_AT_LEAST
 from app.services.specs import VmImportCreate
 from app.sources import source_of
-from app.sources.properties import included
+from app.sources.properties import excluded, included
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ async def examine(
     Raises ImportFailureError subclasses for the source, UnknownReferenceError for a disk or NIC that the VM
     doesn't have, HostError.
     """
-    reading = await source_of(spec.source.kind).read(spec.source, agent, host.source_roots)
+    source = source_of(spec.source.kind)
+    reading = await source.read(spec.source, agent, host.source_roots, without=excluded(spec))
     _check_disks(spec, reading.config)
     check_macs(reading.config.nics, spec.nics)
     destination = destination_of(domain.kind)

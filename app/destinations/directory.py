@@ -10,7 +10,14 @@ from pydantic import Field
 from app.destinations import marked
 from app.destinations.base import Made, Target
 from app.destinations.one_way import mixed
-from app.destinations.results import identified, made_disk, parsed, read_metadata, with_buses
+from app.destinations.results import (
+    identified,
+    made_disk,
+    parsed,
+    read_metadata,
+    with_buses,
+    with_config,
+)
 from app.errors import AppError, HostError
 from app.formats.domain_xml import read_domain_xml, with_identity
 from app.models.common import HostPath, Json, Shape
@@ -103,14 +110,7 @@ class Directory:
     async def finish(
         self, settings: DirectorySettings, target: Target, made: Made, config: VmConfig, agent: HostAgent
     ) -> Made:
-        data = with_identity(
-            (made.metadata_text or "").encode(),
-            name=config.name,
-            cpu_count=config.cpu_count,
-            memory_bytes=config.memory_bytes,
-            description=config.description,
-            nics=config.nics,
-        )
+        data = with_config(with_identity, made, config)
         await agent.put_file(_metadata_path(settings, target), data, target.attempt_id, target.turn)
         found = identified(made.config or config, config)
         return dataclasses.replace(made, metadata_text=data.decode(), config=found)

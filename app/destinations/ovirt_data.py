@@ -18,6 +18,7 @@ from app.destinations.results import (
     parsed,
     read_metadata,
     with_buses,
+    with_config,
 )
 from app.errors import AppError, DomainUnusableError, HostError, OutputInvalidError
 from app.formats.ovirt_ovf import read_ovirt_ovf, with_identity
@@ -145,14 +146,7 @@ class OvirtData:
             volume = _volume(settings, disk)
             for path, mode in ((volume, VOLUME_MODE), (f"{volume}.meta", META_MODE)):
                 await agent.set_owner(path, target.attempt_id, target.turn, mode=mode, owner=OWNER)
-        data = with_identity(
-            (made.metadata_text or "").encode(),
-            name=config.name,
-            cpu_count=config.cpu_count,
-            memory_bytes=config.memory_bytes,
-            description=config.description,
-            nics=config.nics,
-        )
+        data = with_config(with_identity, made, config)
         found = identified(made.config or config, config)
         return dataclasses.replace(made, metadata_text=data.decode(), config=found)
 

@@ -1,10 +1,12 @@
 """Reads what virt-v2v wrote to a storage domain, and says what is wrong with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from app.destinations.base import MadeDisk, TargetDisk
+from app.destinations.base import Made, MadeDisk, TargetDisk
 from app.errors import AppError, HostError, OutputInvalidError
-from app.models.vm import VmConfig
+from app.formats.xml_text import expressible
+from app.models.vm import SourceNic, VmConfig
 from app.proxy.agent_client import HostAgent
 
 SECTOR_BYTES = 512
@@ -65,6 +67,33 @@ def with_buses(disks: tuple[MadeDisk, ...], config: VmConfig) -> tuple[MadeDisk,
     return tuple(
         MadeDisk(**{**vars(disk), "bus": described.bus})
         for disk, described in zip(disks, config.disks, strict=True)
+    )
+
+
+class IdentityWriter(Protocol):
+    """Gives metadata of one form another identity."""
+
+    def __call__(
+        self,
+        data: bytes,
+        *,
+        name: str,
+        cpu_count: int | None,
+        memory_bytes: int | None,
+        description: str | None,
+        nics: Sequence[SourceNic],
+    ) -> bytes: ...
+
+
+def with_config(write: IdentityWriter, made: Made, config: VmConfig) -> bytes:
+    """The metadata that virt-v2v wrote, with the identity that was asked for."""
+    return write(
+        (made.metadata_text or "").encode(),
+        name=expressible(config.name),
+        cpu_count=config.cpu_count,
+        memory_bytes=config.memory_bytes,
+        description=None if config.description is None else expressible(config.description),
+        nics=config.nics,
     )
 
 

@@ -1,6 +1,6 @@
 """The Source protocol: where a VM comes from, the `-i` half of virt-v2v."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar
 
@@ -31,8 +31,12 @@ class Source(Protocol[S]):
     def abilities(self, spec: S) -> frozenset[str]:
         """What the proxy host's virt-v2v must be able to do, in its words: `input:ova`."""
 
-    async def read(self, spec: S, agent: HostAgent, roots: Sequence[str]) -> SourceReading:
+    async def read(
+        self, spec: S, agent: HostAgent, roots: Sequence[str], *, without: Collection[str] = ()
+    ) -> SourceReading:
         """Look at the source and say what it is; changes nothing, opens no image unsafely.
+
+        Disks whose ids are in `without` are not to be imported, and need not be there.
 
         Raises SourceNotAllowedError, SourceNotFoundError, SourceUnreadableError, InvalidSourceError,
         UnsafeImageError, HostError.

@@ -1,6 +1,6 @@
 """A VM that is one disk image and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from typing import ClassVar, Literal
 
@@ -35,7 +35,14 @@ class Disk:
     def abilities(self, spec: DiskSource) -> frozenset[str]:  # noqa: ARG002
         return frozenset({"input:disk"})
 
-    async def read(self, spec: DiskSource, agent: HostAgent, roots: Sequence[str]) -> SourceReading:
+    async def read(
+        self,
+        spec: DiskSource,
+        agent: HostAgent,
+        roots: Sequence[str],
+        *,
+        without: Collection[str] = (),  # noqa: ARG002
+    ) -> SourceReading:
         image = await agent.image_info(spec.path, roots=roots)
         name = PurePosixPath(spec.path).stem
         disk = SourceDisk(

@@ -1,6 +1,6 @@
 """Looks at the image of each disk that a description names."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from app.errors import InvalidSourceError
 from app.models.vm import SourceDisk
@@ -11,15 +11,24 @@ MOST_DISKS = 255
 
 
 async def looked_at(
-    agent: HostAgent, disks: Sequence[SourceDisk], directory: str, roots: Sequence[str]
+    agent: HostAgent,
+    disks: Sequence[SourceDisk],
+    directory: str,
+    roots: Sequence[str],
+    *,
+    without: Collection[str],
 ) -> tuple[SourceDisk, ...]:
     """The disks with real paths, true formats and sizes; relative paths begin at `directory`.
+
+    Those in `without`, and those that are no file or block device, stay as they are described.
 
     Raises SourceNotAllowedError, SourceNotFoundError, SourceUnreadableError, InvalidSourceError,
     UnsafeImageError, HostError.
     """
     check_number(disks)
-    return tuple([await _looked_at(agent, disk, directory, roots) for disk in disks])
+    return tuple(
+        [disk if disk.id in without else await _looked_at(agent, disk, directory, roots) for disk in disks]
+    )
 
 
 def check_number(disks: Sequence[SourceDisk]) -> None:
@@ -30,7 +39,7 @@ def check_number(disks: Sequence[SourceDisk]) -> None:
 
 async def _looked_at(agent: HostAgent, disk: SourceDisk, directory: str, roots: Sequence[str]) -> SourceDisk:
     if not disk.path:
-        raise InvalidSourceError(f"Disk {disk.label!r} is neither a file nor a block device.")
+        return disk
     path = disk.path if disk.path.startswith("/") else f"{directory}/{disk.path}"
     image = await agent.image_info(path, roots=roots, format=disk.format)
     return disk.model_copy(

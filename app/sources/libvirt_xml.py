@@ -1,7 +1,7 @@
 """A VM described by a libvirt XML file beside its disk images."""
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -36,10 +36,13 @@ class LibvirtXml:
     def abilities(self, spec: LibvirtXmlSource) -> frozenset[str]:  # noqa: ARG002
         return frozenset({"input:libvirtxml"})
 
-    async def read(self, spec: LibvirtXmlSource, agent: HostAgent, roots: Sequence[str]) -> SourceReading:
+    async def read(
+        self, spec: LibvirtXmlSource, agent: HostAgent, roots: Sequence[str], *, without: Collection[str] = ()
+    ) -> SourceReading:
         data = await agent.read(spec.path, roots=roots, limit_bytes=LONGEST_XML)
         config = read_domain_xml(data)
-        disks = await looked_at(agent, config.disks, posixpath.dirname(spec.path), roots)
+        directory = posixpath.dirname(spec.path)
+        disks = await looked_at(agent, config.disks, directory, roots, without=without)
         return SourceReading(config=config.model_copy(update={"disks": disks}), work_bytes=0)
 
     def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:

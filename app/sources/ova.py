@@ -1,12 +1,13 @@
 """A VM in an OVA: a tar, a compressed tar, or the folder that one was extracted to."""
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
 from app.errors import InvalidSourceError
+from app.formats import xml
 from app.formats.ovf import read_ovf
 from app.models.common import HostPath, Shape
 from app.models.imports import ImportProperties
@@ -15,10 +16,12 @@ from app.proxy.agent_client import HostAgent
 from app.sources.base import SourceReading
 from app.sources.images import check_number
 from app.sources.ova_files import OvaFiles, files_of
+from app.sources.ova_manifest import names_in
 from app.sources.properties import left_out, not_offered
 from app.v2v.command import V2vInput
 
 LONGEST_OVF = 4 * 2**20
+LONGEST_MANIFEST = 2**20
 SURE_FORMATS = frozenset({"vmdk", "qcow2"})
 """virt-v2v lets qemu guess a disk's format: only these begin with a mark that can't be another's."""
 
@@ -39,11 +42,19 @@ class Ova:
     def abilities(self, spec: OvaSource) -> frozenset[str]:  # noqa: ARG002
         return frozenset({"input:ova"})
 
-    async def read(self, spec: OvaSource, agent: HostAgent, roots: Sequence[str]) -> SourceReading:
+    async def read(
+        self,
+        spec: OvaSource,
+        agent: HostAgent,
+        roots: Sequence[str],
+        *,
+        without: Collection[str] = (),  # noqa: ARG002
+    ) -> SourceReading:
         files = await files_of(spec.path, agent, roots)
         ovf = _ovf_name(files)
-        config = read_ovf(await files.read(ovf, limit_bytes=LONGEST_OVF)).config
+        config = _vm(await files.read(ovf, limit_bytes=LONGEST_OVF), spec.vm_id)
         check_number(config.disks)
+        await _check_manifests(files)
         folder = posixpath.dirname(ovf)
         disks = tuple([await _looked_at(files, disk, folder) for disk in config.disks])
         unpacked = sum(disk.capacity_bytes or 0 for disk in disks if (disk.path or "").endswith(".gz"))
@@ -74,12 +85,40 @@ def _ovf_name(files: OvaFiles) -> str:
     return found[0]
 
 
+def _vm(data: bytes, vm_id: str | None) -> VmConfig:
+    """The OVF's only VM. Raises InvalidSourceError when it isn't the one that was asked for."""
+    contents = read_ovf(data)
+    known = ", ".join(repr(config.id) for config in contents.configs)
+    if vm_id is not None and vm_id not in {config.id for config in contents.configs}:
+        raise InvalidSourceError(f"The OVA holds no VM {vm_id!r}; it holds {known}.")
+    if xml.child(xml.parse(data), "VirtualSystem") is None:
+        raise InvalidSourceError(
+            f"The OVF keeps its VMs ({known}) where virt-v2v finds none: it takes one that stands by itself."
+        )
+    return contents.config
+
+
+async def _check_manifests(files: OvaFiles) -> None:
+    """Raises InvalidSourceError for a named file that isn't there; virt-v2v compares the checksums."""
+    for manifest in sorted(name for name in files.names if name.endswith(".mf")):
+        folder = posixpath.dirname(manifest)
+        for name in names_in(await files.read(manifest, limit_bytes=LONGEST_MANIFEST)):
+            if not await files.has(_inside(folder, name)):
+                raise InvalidSourceError(f"The OVA lacks {name!r}, which its manifest names.")
+
+
+def _inside(folder: str, name: str) -> str:
+    """The path within the OVA. Raises InvalidSourceError when it leads outside."""
+    path = posixpath.normpath(posixpath.join(folder, name))
+    if path.startswith("/") or path.split("/")[0] == "..":
+        raise InvalidSourceError(f"The OVA names a file outside of it: {name!r}.")
+    return path
+
+
 async def _looked_at(files: OvaFiles, disk: SourceDisk, folder: str) -> SourceDisk:
     if not disk.path:
         raise InvalidSourceError(f"Disk {disk.label!r} has no file in the OVA.")
-    name = posixpath.normpath(posixpath.join(folder, disk.path))
-    if name.startswith(("/", "../")):
-        raise InvalidSourceError(f"Disk {disk.label!r} names a file outside the OVA: {disk.path!r}.")
+    name = _inside(folder, disk.path)
     image = await files.image(name)
     if image.format not in SURE_FORMATS:
         raise InvalidSourceError(

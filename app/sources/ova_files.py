@@ -18,6 +18,8 @@ class OvaFiles(Protocol):
     @property
     def work_bytes(self) -> int: ...
 
+    async def has(self, name: str) -> bool: ...
+
     async def read(self, name: str, *, limit_bytes: int) -> bytes:
         """A whole file. Raises InvalidSourceError when it isn't there or too long."""
 
@@ -47,6 +49,9 @@ class _Tar:
     names: frozenset[str]
     work_bytes: int
 
+    async def has(self, name: str) -> bool:
+        return name in self.names
+
     async def read(self, name: str, *, limit_bytes: int) -> bytes:
         return await self.agent.tar_read(self.path, name, roots=self.roots, limit_bytes=limit_bytes)
 
@@ -64,6 +69,15 @@ class _Folder:
     names: frozenset[str]
     """Of the folder itself; disks may also lie in folders below."""
     work_bytes: int = 0
+
+    async def has(self, name: str) -> bool:
+        if "/" not in name:
+            return name in self.names
+        try:
+            await self.agent.look(self._path(name), roots=self.roots)
+        except SourceNotFoundError:
+            return False
+        return True
 
     async def read(self, name: str, *, limit_bytes: int) -> bytes:
         return await self.agent.read(self._path(name), roots=self.roots, limit_bytes=limit_bytes)

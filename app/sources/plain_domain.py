@@ -1,23 +1,23 @@
 """Writes the libvirt XML that virt-v2v is given: only what was looked at, nothing that came from outside."""
 
-import re
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from app.errors import InvalidSourceError
+from app.formats.xml_text import expressible, is_expressible
 from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
 
 CPU_COUNT = 1
 MEMORY_BYTES = 2 * 2**30
 BUSES = frozenset({"ide", "sata", "scsi", "virtio"})
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def plain_domain(config: VmConfig, disks: Sequence[SourceDisk]) -> bytes:
     """The VM with only these disks. Raises InvalidSourceError for a path that XML can't say."""
     domain = Element("domain", type="kvm")
-    SubElement(domain, "name").text = _text(config.name)
-    SubElement(domain, "memory", unit="b").text = str(config.memory_bytes or MEMORY_BYTES)
+    SubElement(domain, "name").text = expressible(config.name)
+    # virt-v2v takes any number for KiB, whatever its unit.
+    SubElement(domain, "memory", unit="KiB").text = str(-(-(config.memory_bytes or MEMORY_BYTES) // 1024))
     SubElement(domain, "vcpu").text = str(config.cpu_count or CPU_COUNT)
     _add_firmware(domain, config.firmware)
     features = SubElement(domain, "features")
@@ -41,9 +41,9 @@ def _add_firmware(domain: Element, firmware: Firmware | None) -> None:
 
 
 def _add_disk(devices: Element, disk: SourceDisk, number: int) -> None:
-    path = disk.path or ""
-    if _NOT_XML.search(path):
-        raise InvalidSourceError(f"The path {path!r} holds a character that virt-v2v's input can't express.")
+    path = disk.path
+    if path is None or not is_expressible(path):
+        raise InvalidSourceError(f"virt-v2v can't be told the path of disk {disk.label!r}, {path!r}.")
     element = SubElement(devices, "disk", type="file", device="disk")
     SubElement(element, "driver", name="qemu", type=disk.format or "raw")
     SubElement(element, "source", file=path)
@@ -55,11 +55,7 @@ def _add_nics(devices: Element, nics: Iterable[SourceNic]) -> None:
     for nic in nics:
         element = SubElement(devices, "interface", type="network")
         if nic.mac:
-            SubElement(element, "mac", address=_text(nic.mac))
-        SubElement(element, "source", network=_text(nic.network or "default"))
+            SubElement(element, "mac", address=expressible(nic.mac))
+        SubElement(element, "source", network=expressible(nic.network or "default"))
         if nic.model:
-            SubElement(element, "model", type=_text(nic.model))
-
-
-def _text(value: str) -> str:
-    return _NOT_XML.sub("_", value)
+            SubElement(element, "model", type=expressible(nic.model))

@@ -6,10 +6,15 @@ from app.models.imports import ConversionMode, ImportProperties
 from app.models.vm import SourceDisk
 
 
+def excluded(properties: ImportProperties) -> frozenset[str]:
+    """The ids of the disks that are not to be imported."""
+    return frozenset(disk.source_disk_id for disk in properties.disks if not disk.include)
+
+
 def included(disks: Sequence[SourceDisk], properties: ImportProperties) -> tuple[SourceDisk, ...]:
     """The disks that are to be imported, in the order of the VM."""
-    left_out = {disk.source_disk_id for disk in properties.disks if not disk.include}
-    return tuple(disk for disk in disks if disk.id not in left_out)
+    without = excluded(properties)
+    return tuple(disk for disk in disks if disk.id not in without)
 
 
 def not_offered(properties: ImportProperties) -> list[tuple[str, str]]:
