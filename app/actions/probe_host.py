@@ -1,5 +1,8 @@
 """Probes a proxy host: whether it can be reached and used, and what its virt-v2v can do."""
 
+from uuid import UUID
+
+from app.db import Database
 from app.errors import (
     AppError,
     HostAuthenticationError,
@@ -18,6 +21,8 @@ from app.proxy.agent_client import HostProbe
 from app.proxy.base import HostAddress
 from app.proxy.host_keys import fingerprint, offered_host_key
 from app.proxy.pool import ProxyPool
+from app.secrets import Sealer
+from app.services import proxy_hosts
 from app.v2v.features import features_of, status_of
 
 OLDEST = (1, 38)
@@ -35,20 +40,20 @@ UNREACHABLE = (
 async def probe_host(host: ProxyHost, address: HostAddress | None, proxies: ProxyPool) -> HostStatus:
     """What is found now; a failure is told in the status. No address: the host key was not accepted yet."""
     if not host.enabled:
-        return _status(host, HostState.DISABLED)
+        return status_with(host, HostState.DISABLED)
     if address is None:
         return await _unverified(host)
     try:
         agent = await proxies.agent(address)
         probe = await agent.probe(virt_v2v_path=host.virt_v2v_path, environment=host.environment)
     except UNREACHABLE as error:
-        return _status(host, HostState.UNREACHABLE, error)
+        return status_with(host, HostState.UNREACHABLE, error)
     except HostError as error:
-        return _status(host, HostState.UNUSABLE, error)
+        return status_with(host, HostState.UNUSABLE, error)
     return _found(host, probe)
 
 
-def _status(host: ProxyHost, state: HostState, error: AppError | None = None) -> HostStatus:
+def status_with(host: ProxyHost, state: HostState, error: AppError | None = None) -> HostStatus:
     """What was known of the host stays known."""
     problem = error.to_problem() if error else None
     return host.status.model_copy(update={"state": state, "problem": problem, "checked_at": now()})
@@ -59,7 +64,7 @@ async def _unverified(host: ProxyHost) -> HostStatus:
     try:
         key = await offered_host_key(host.address, host.port)
     except HostError as error:
-        return _status(host, HostState.UNREACHABLE, error)
+        return status_with(host, HostState.UNREACHABLE, error)
     return HostStatus(
         state=HostState.UNVERIFIED,
         problem=HostKeyUnverifiedError().to_problem(),
@@ -89,3 +94,15 @@ def _found(host: ProxyHost, probe: HostProbe) -> HostStatus:
         free_bytes=probe.free_bytes,
         boot_id=probe.boot_id,
     )
+
+
+async def check_proxy_host(
+    database: Database, proxies: ProxyPool, sealer: Sealer, host_id: UUID
+) -> ProxyHost:
+    """Probe the host now and save what is found. Raises NotFoundError, SealError."""
+    async with database.reading() as session:
+        host = await proxy_hosts.get(session, host_id)
+    address = None if host.host_key is None else proxy_hosts.host_address(host, sealer)
+    status = await probe_host(host, address, proxies)
+    async with database.session() as session:
+        return await proxy_hosts.save_status(session, host_id, status)

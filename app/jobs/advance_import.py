@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from uuid import UUID
 
 from app import logs
 from app.errors import AppError, FencedError, HostError, NotFoundError
 from app.jobs.claims import Claim, claim, release
 from app.jobs.context import Context
-from app.jobs.step import Again, MovedError, Turn, following, preceding
+from app.jobs.step import Again, MovedError, Step, Turn, following, preceding
 from app.jobs.steps import STEPS
 from app.jobs.trouble import bear, turn_back
 from app.models.attempts import Attempt, Outcome
@@ -19,7 +20,7 @@ from app.services import attempts, imports, turns
 log = logs.get("turn")
 
 
-async def advance_import(context: Context, import_id: UUID) -> None:
+async def advance_import(context: Context, import_id: UUID, steps: Sequence[Step] = STEPS) -> None:
     """Run one turn, if the import needs one and none runs. What goes wrong is on the import afterwards."""
     async with context.database.reading() as session:
         waiting = await turns.is_waiting(session, import_id)
@@ -32,7 +33,7 @@ async def advance_import(context: Context, import_id: UUID) -> None:
     again: Again | None = Again(0)
     try:
         with contextlib.suppress(FencedError):
-            again = await _take(held)
+            again = await _take(held, steps)
     finally:
         # A turn that is cancelled gives the import back as well: the next one goes on where it stopped.
         await asyncio.shield(_give_back(held, again))
@@ -45,25 +46,25 @@ async def _give_back(held: Claim, again: Again | None) -> None:
         log.info("turn.fenced", import_id=str(held.row.id), turn=held.row.turn)
 
 
-async def _take(held: Claim) -> Again | None:
+async def _take(held: Claim, steps: Sequence[Step]) -> Again | None:
     settings = held.context.settings
     try:
         async with asyncio.timeout(settings.turn_timeout_seconds):
-            return await _advance(held)
+            return await _advance(held, steps)
     except FencedError:
         return Again(settings.host_retry_seconds)
     except Exception as error:  # noqa: BLE001  # the top of a job: whatever it is, it is on the import
         return await bear(held, error)
 
 
-async def _advance(held: Claim) -> Again | None:
+async def _advance(held: Claim, steps: Sequence[Step]) -> Again | None:
     row = held.row
     if held.attempt is None or row.state == ImportState.QUEUED:
-        return await _clear(held)
+        return await _clear(held, steps)
     turn = _turn(held, held.attempt)
     if row.state == ImportState.RUNNING and row.direction == Direction.FORWARD:
-        return await _forward(turn)
-    return await _back(turn)
+        return await _forward(turn, steps)
+    return await _back(turn, steps)
 
 
 def _turn(held: Claim, attempt: Attempt) -> Turn:
@@ -71,11 +72,11 @@ def _turn(held: Claim, attempt: Attempt) -> Turn:
     return Turn(held.context, held.row, attempt, secrets)
 
 
-async def _clear(held: Claim) -> Again | None:
+async def _clear(held: Claim, steps: Sequence[Step]) -> Again | None:
     """Before the next attempt begins: take away what earlier ones kept."""
     for attempt in held.left:
         turn = _turn(held, attempt)
-        for step in reversed(STEPS):
+        for step in reversed(steps):
             await step.undo(turn, keep=False)
     async with held.saving() as (session, row):
         row.direction = Direction.FORWARD
@@ -86,11 +87,11 @@ async def _clear(held: Claim) -> Again | None:
     return None
 
 
-async def _forward(turn: Turn) -> Again | None:
+async def _forward(turn: Turn, steps: Sequence[Step]) -> Again | None:
     try:
-        for step in following(STEPS, turn.step):
+        for step in following(steps, turn.step):
             if not await turn.enter(step.name):
-                return await _back(turn)
+                return await _back(turn, steps)
             again = await step.do(turn)
             if again is not None:
                 return again
@@ -100,7 +101,7 @@ async def _forward(turn: Turn) -> Again | None:
         raise
     except AppError as error:
         await _fail(turn, error)
-        return await _back(turn)
+        return await _back(turn, steps)
     await turn.announce()
     return None
 
@@ -124,12 +125,12 @@ async def _fail(turn: Turn, error: AppError) -> None:
     await turn.announce()
 
 
-async def _back(turn: Turn) -> Again | None:
+async def _back(turn: Turn, steps: Sequence[Step]) -> Again | None:
     """Undo in reverse, then end. A cancel keeps nothing, whatever was asked for."""
     async with turn.saving() as saved:
         step, is_cancelled = saved.row.step, saved.row.state == ImportState.CANCELLING
     keep = turn.spec.keep_on_failure and not is_cancelled
-    for undone in preceding(STEPS, step):
+    for undone in preceding(steps, step):
         try:
             await undone.undo(turn, keep=keep)
         except NotFoundError as error:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from app import logs
 from app.actions.announce import announce
 from app.db import Database
 from app.events import Events
@@ -13,6 +14,8 @@ from app.queue import Queue
 from app.secrets import Sealer
 from app.services import admission, proxy_hosts
 from app.settings import Settings
+
+log = logs.get("jobs")
 
 
 class Passes:
@@ -44,8 +47,11 @@ class Context:
         return await self.proxies.agent(proxy_hosts.host_address(host, self.sealer))
 
     async def announce(self, import_id: UUID) -> None:
-        """Tell clients the import's newest state. What fails now, the sweep makes up for."""
-        await announce(self.database, self.events, import_id)
+        """Tell clients the import's newest state. What fails now fails no turn: the sweep makes up for it."""
+        try:
+            await announce(self.database, self.events, import_id)
+        except Exception as error:  # noqa: BLE001  # events are a courtesy, whatever is wrong with them
+            log.warning("announce.failed", import_id=str(import_id), error=str(error))
 
     async def admit(self) -> None:
         """Begin the queued imports that can begin now, and wake them."""

@@ -61,7 +61,6 @@ class Hearing:
         self.labels = row.labels
         self.received = attempt.log_bytes
         """The bytes of the log that came in so far; `pending.end` lags behind by an unfinished line."""
-        self._begin = attempt.log_bytes
         self.pending = Pending(attempt.log_bytes, attempt.log_bytes)
         self.has_ended = False
         self.is_published = self._is_saved = True
@@ -115,7 +114,7 @@ class Hearing:
 
     def _take(self, reading: Reading, at_seconds: float) -> None:
         self.pending.kept += self._masked(reading.kept)
-        self.pending.end = self._begin + reading.consumed
+        self.pending.end += reading.consumed
         for event in reading.events:
             self._hear(event, at_seconds)
 
@@ -176,7 +175,7 @@ class Hearing:
         """What virt-v2v said, each with a mark that never falls: two a byte of the log, one is ours."""
         return [
             (2 * (saved.start + number), self._message(said.severity, _code(said), said.text))
-            for number, said in enumerate(saved.said)
+            for number, said in enumerate(saved.said, start=1)
         ]
 
     def stalled_message(self, text: str) -> tuple[int, MessageEvent]:

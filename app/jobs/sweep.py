@@ -6,18 +6,19 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app import logs
-from app.actions.probe_host import probe_host
-from app.errors import HostKeyUnverifiedError
+from app.actions.probe_host import probe_host, status_with
+from app.errors import AppError, HostKeyUnverifiedError
 from app.jobs.context import Context
 from app.jobs.runner import Runner
-from app.models.proxy_hosts import ProxyHost
+from app.models.proxy_hosts import HostState, HostStatus, ProxyHost
 from app.proxy.base import HostAddress
-from app.services import admission, checks, imports, proxy_hosts, turns, workers
+from app.services import admission, checks, idempotency, imports, proxy_hosts, turns, workers
 
 WAKES_AT_ONCE = 500
 AGAIN_SECONDS = 10.0
 """An import that was woken and not claimed since is woken again."""
 PROBES_AT_ONCE = 8
+PURGE_SECONDS = 60.0
 
 log = logs.get("sweep")
 
@@ -50,6 +51,7 @@ class Sweep:
         self._pulse = Pulse(context.settings.worker_dead_after_seconds)
         self._probing: set[UUID] = set()
         self._is_first = False
+        self._purged_at = -PURGE_SECONDS
 
     async def run(self) -> None:
         """Until it is cancelled; what it began ends with it."""
@@ -67,6 +69,7 @@ class Sweep:
             self._admit,
             self._tell,
             self._probe_hosts,
+            self._purge,
         )
         for part in parts:
             try:
@@ -147,9 +150,17 @@ class Sweep:
                 self._probing.add(host.id)
                 group.create_task(self._probe(host))
 
+    async def _purge(self, _: asyncio.TaskGroup) -> None:
+        """Forget answers that nobody can ask for again."""
+        if not self._is_first or time.monotonic() - self._purged_at < PURGE_SECONDS:
+            return
+        self._purged_at = time.monotonic()
+        async with self._context.database.session() as session:
+            await idempotency.purge(session, self._context.settings.idempotency_lifetime_seconds)
+
     async def _probe(self, host: ProxyHost) -> None:
         try:
-            status = await probe_host(host, self._address(host), self._context.proxies)
+            status = await self._found(host)
             async with self._context.database.session() as session:
                 # A record that was changed meanwhile is probed anew rather than told of its former self.
                 if (await proxy_hosts.get(session, host.id)).version == host.version:
@@ -158,6 +169,12 @@ class Sweep:
             log.exception("probe.failed", host_id=str(host.id))
         finally:
             self._probing.discard(host.id)
+
+    async def _found(self, host: ProxyHost) -> HostStatus:
+        try:
+            return await probe_host(host, self._address(host), self._context.proxies)
+        except AppError as error:
+            return status_with(host, HostState.UNUSABLE, error)
 
     def _address(self, host: ProxyHost) -> HostAddress | None:
         try:

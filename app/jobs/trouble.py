@@ -9,7 +9,7 @@ from app.jobs.step import Again
 from app.models.attempts import Outcome
 from app.models.columns import now
 from app.models.imports import Direction, VmImport
-from app.models.state import ImportState
+from app.models.state import ENDED, ImportState
 from app.models.vms import DiskState, VmState
 from app.services import attempts, imports, targets, timeline
 from app.settings import Settings
@@ -26,6 +26,8 @@ async def bear(claim: Claim, error: Exception) -> Again | None:
     """Try again later; or, when patience is at its end, go back, or end with what couldn't be undone."""
     problem = _problem(claim, error)
     async with claim.saving() as (session, row):
+        if row.state in ENDED:
+            return None
         row.troubled_since = row.troubled_since or now()
         row.troubles += 1
         if _is_patient(row, error, claim.context.settings):

@@ -52,7 +52,7 @@ async def write_first_token(database: Database, data_dir: Path) -> Path:
     """At the first start, when there is no token yet, make one for an admin and write it to a file (0600)."""
     path = data_dir / TOKEN_FILE
     async with database.session() as session:
-        if await tokens.count(session):
+        if await tokens.exists(session):
             return path
         _, token = await tokens.create(session, ApiTokenCreate(name="admin", role=Role.ADMIN))
         # Written before the commit: a token that is in the database alone would be lost to everybody.

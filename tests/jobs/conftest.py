@@ -1,0 +1,8 @@
+"""What the jobs' tests share."""
+
+from app import logs
+from tests.support.engine import engine
+
+logs.configure(log_format="json", level="warning")
+
+__all__ = ["engine"]
