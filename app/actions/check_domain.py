@@ -4,11 +4,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from app.db import Database
 from app.destinations import destination_of
 from app.errors import AppError
 from app.models.columns import now
+from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import DomainHostStatus, DomainState, DomainStatus, StorageDomain
 from app.proxy.agent_client import HostAgent
+from app.proxy.pool import ProxyPool
+from app.secrets import Sealer
+from app.services import proxy_hosts, storage_domains
 
 
 async def check_domain(domain: StorageDomain, agents: Mapping[UUID, HostAgent | AppError]) -> DomainStatus:
@@ -49,3 +54,28 @@ def _summed_up(found: Sequence[DomainHostStatus]) -> DomainStatus:
         total_bytes=min((s.total_bytes for s in usable if s.total_bytes is not None), default=None),
         proxy_hosts=tuple(found),
     )
+
+
+async def check_storage_domain(
+    database: Database, proxies: ProxyPool, sealer: Sealer, domain_id: UUID
+) -> StorageDomain:
+    """Check the domain through every enabled proxy host of its data center, and save what is found.
+
+    Raises NotFoundError.
+    """
+    async with database.reading() as session:
+        domain = await storage_domains.get(session, domain_id)
+        hosts = await proxy_hosts.of_data_center(session, domain.data_center_id)
+    async with asyncio.TaskGroup() as group:
+        tasks = {host.id: group.create_task(_agent(host, proxies, sealer)) for host in hosts}
+    agents = {host_id: task.result() for host_id, task in tasks.items()}
+    status = await check_domain(domain, agents)
+    async with database.session() as session:
+        return await storage_domains.save_status(session, domain_id, status)
+
+
+async def _agent(host: ProxyHost, proxies: ProxyPool, sealer: Sealer) -> HostAgent | AppError:
+    try:
+        return await proxies.agent(proxy_hosts.host_address(host, sealer))
+    except AppError as error:
+        return error

@@ -66,3 +66,15 @@ class StorageDomainPatch(Shape):
     name: ResourceName | None = None
     settings: Json | None = None
     max_concurrent_imports: int | None = ShapeField(default=None, ge=1, le=1000)
+
+
+class StorageDomainPublic(Shape):
+    """`settings` are those of the kind; `/v1/kinds` has their JSON Schema."""
+
+    id: UUID
+    data_center_id: UUID
+    name: str
+    kind: str
+    settings: Json
+    max_concurrent_imports: int | None
+    status: DomainStatus

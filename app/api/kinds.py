@@ -1,0 +1,86 @@
+"""`/v1/kinds`: what can be chosen, with its JSON Schema; the open lists that clients show."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from pydantic import TypeAdapter
+
+from app.api.deps import ViewerDep
+from app.api.problems import problems
+from app.api.work import ServiceRoute
+from app.concerns import RULES
+from app.destinations import DESTINATIONS
+from app.errors import problem_classes
+from app.models.common import Json, Shape
+from app.models.state import PAGE_NUMBER, StepName
+from app.models.vm import Severity
+from app.sources import SOURCES
+
+router = APIRouter(prefix="/v1/kinds", tags=["kinds"], route_class=ServiceRoute)
+
+
+class Kind(Shape):
+    """A kind of source or destination; `json_schema` describes `source` or `settings`."""
+
+    kind: str
+    title: str
+    json_schema: Json
+
+
+class StepKind(Shape):
+    """A step of an import; `page_step` is its number in oVirt's description of the process."""
+
+    name: StepName
+    page_step: int
+
+
+class ConcernKind(Shape):
+    code: str
+    severity: Severity
+    title: str
+    hint: str
+
+
+class ProblemKind(Shape):
+    code: str
+    status: int
+    title: str
+    hint: str | None
+
+
+class Kinds(Shape):
+    sources: tuple[Kind, ...]
+    destinations: tuple[Kind, ...]
+    steps: tuple[StepKind, ...]
+    concerns: tuple[ConcernKind, ...]
+    problems: tuple[ProblemKind, ...]
+
+
+KINDS = Kinds(
+    sources=tuple(
+        Kind(kind=source.kind, title=source.title, json_schema=TypeAdapter(source.Spec).json_schema())
+        for source in SOURCES
+    ),
+    destinations=tuple(
+        Kind(
+            kind=destination.kind,
+            title=destination.title,
+            json_schema=TypeAdapter(destination.Settings).json_schema(),
+        )
+        for destination in DESTINATIONS
+    ),
+    steps=tuple(StepKind(name=name, page_step=PAGE_NUMBER[name]) for name in StepName),
+    concerns=tuple(
+        ConcernKind(code=rule.code, severity=rule.severity, title=rule.title, hint=rule.hint)
+        for rule in RULES
+    ),
+    problems=tuple(
+        ProblemKind(code=kind.code, status=HTTPStatus(kind.status), title=kind.title, hint=kind.hint)
+        for kind in problem_classes()
+    ),
+)
+
+
+@router.get("", operation_id="listKinds", summary="List kinds, steps and codes", responses=problems())
+async def read(caller: ViewerDep) -> Kinds:
+    return KINDS

@@ -1,0 +1,114 @@
+"""The HTTP application: settings in, an ASGI app out; and the process that serves it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from app import logs
+from app.api import (
+    data_centers,
+    disks,
+    event_streams,
+    health,
+    imports,
+    kinds,
+    middleware,
+    openapi,
+    problems,
+    proxy_hosts,
+    storage_domains,
+    stream_tickets,
+    tokens,
+    vms,
+)
+from app.api.server import make_server
+from app.api.state import AppState
+from app.db import Database
+from app.events import Events
+from app.events.hub import EventsHub
+from app.proxy.pool import ProxyPool
+from app.queue import Queue
+from app.secrets import Sealer
+from app.settings import Settings
+
+ROUTERS = (
+    data_centers.router,
+    storage_domains.router,
+    proxy_hosts.router,
+    imports.router,
+    event_streams.router,
+    stream_tickets.router,
+    vms.router,
+    disks.router,
+    tokens.router,
+    kinds.router,
+    health.router,
+)
+
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; its lifespan opens the database and Redis, and closes them."""
+    app = FastAPI(
+        title="v2v-import-service",
+        version=version("v2v-import-service"),
+        lifespan=_lifespan(settings),
+        separate_input_output_schemas=False,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    openapi.install(app)
+    app.add_middleware(middleware.BodyLimit, limit_bytes=settings.body_limit_bytes)
+    app.add_middleware(middleware.AccessLog)
+    return app
+
+
+def _lifespan(settings: Settings) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        state = _state(settings)
+        app.state.service = state
+        await state.queue.connect()
+        await state.hub.start()
+        try:
+            yield
+        finally:
+            await state.hub.close()
+            await state.proxies.close()
+            await state.events.close()
+            await state.queue.close()
+            await state.database.close()
+
+    return lifespan
+
+
+def _state(settings: Settings) -> AppState:
+    redis_url = settings.resolved_redis_url()
+    return AppState(
+        settings=settings,
+        database=Database(settings.resolved_database_url()),
+        sealer=Sealer.from_file(settings.resolved_key_file()),
+        queue=Queue(redis_url),
+        events=Events(redis_url, live_events=settings.event_buffer),
+        hub=EventsHub(redis_url, ping_seconds=settings.ping_seconds),
+        proxies=ProxyPool(),
+    )
+
+
+def run_api(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; open streams then end with `bye`."""
+    logs.configure(log_format=settings.log_format, level=settings.log_level)
+    app = create_app(settings)
+
+    def stop() -> None:
+        service: AppState = app.state.service
+        service.hub.stop()
+
+    make_server(app, host=settings.host, port=settings.port, on_stop=stop).run()
