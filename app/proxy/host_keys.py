@@ -41,9 +41,9 @@ def check_private_key(text: SecretStr) -> None:
     """Raises ValueError when the key can't be read, or only with a passphrase."""
     try:
         asyncssh.import_private_key(text.get_secret_value())
-    except asyncssh.KeyEncryptionError as error:
-        raise ValueError("The private key needs a passphrase; give one without.") from error
-    except asyncssh.KeyImportError as error:
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        if "passphrase" in str(error).lower():
+            raise ValueError("The private key needs a passphrase; give one without.") from error
         raise ValueError("This is no private key that OpenSSH or PEM knows.") from error
 
 

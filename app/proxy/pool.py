@@ -8,7 +8,7 @@ from uuid import UUID
 from app.errors import HostError
 from app.proxy.agent_client import HostAgent
 from app.proxy.answers import answer_of
-from app.proxy.base import HostAddress
+from app.proxy.base import HostAddress, Proxy
 from app.proxy.program import agent_program
 from app.proxy.ssh import SshProxy, connect
 
@@ -21,7 +21,7 @@ class _Connected(HostAgent):
     """An agent with the connection that the pool has to close."""
 
     def __init__(self, proxy: SshProxy, agent_path: str) -> None:
-        super().__init__(proxy, agent_path, lambda: _put_in_place(proxy, agent_path))
+        super().__init__(proxy, agent_path, lambda: put_in_place(proxy, agent_path))
         self.connection = proxy
 
 
@@ -104,15 +104,18 @@ async def _connected(address: HostAddress) -> _Connected:
     proxy = await connect(address)
     try:
         path = f"{address.work_dir}/agent/{agent_program().name}"
-        await _put_in_place(proxy, path)
+        await put_in_place(proxy, path)
     except BaseException:
         proxy.close()
         raise
     return _Connected(proxy, path)
 
 
-async def _put_in_place(proxy: SshProxy, path: str) -> None:
-    """Raises WorkDirUnusableError, PythonMissingError, SudoRefusedError, HostError."""
+async def put_in_place(proxy: Proxy, path: str) -> None:
+    """Put the agent program onto the host.
+
+    Raises WorkDirUnusableError, PythonMissingError, SudoRefusedError, HostError.
+    """
     program = agent_program()
     argv = ["python3", "-I", "-S", "-c", program.installer, path]
     answer_of("install", await proxy.run(argv, timeout_seconds=INSTALL_SECONDS, stdin=program.data))

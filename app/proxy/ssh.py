@@ -53,6 +53,7 @@ class SshProxy:
         self._address = address
         self._connection = connection
         self._channels = asyncio.Semaphore(CHANNELS)
+        self._running: set[asyncio.Task[asyncssh.SSHCompletedProcess]] = set()
 
     @property
     def address(self) -> HostAddress:
@@ -77,8 +78,9 @@ class SshProxy:
         command = self._command(argv, environment or {})
         with self._told():
             try:
-                async with asyncio.timeout(timeout_seconds), self._channels:
-                    done = await self._finished(command, stdin)
+                async with asyncio.timeout(timeout_seconds):
+                    await self._channels.acquire()
+                    done = await asyncio.shield(self._begin(command, stdin))
             except TimeoutError as error:
                 raise HostDeadlineError(
                     f"{self._address.address} did not answer within {timeout_seconds:g} s."
@@ -88,13 +90,27 @@ class SshProxy:
             raise self._lost()
         return CommandResult(tuple(argv), done.returncode, _bytes(done.stdout), _bytes(done.stderr))
 
+    def _begin(self, command: str, stdin: bytes) -> asyncio.Task[asyncssh.SSHCompletedProcess]:
+        """Start a command whose channel is taken until it ends, also when nobody waits for it any more.
+
+        sshd counts its session for as long, whatever we close; the agent's commands end by themselves.
+        """
+        task = asyncio.create_task(self._finished(command, stdin))
+        self._running.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
     async def _finished(self, command: str, stdin: bytes) -> asyncssh.SSHCompletedProcess:
-        process = await self._connection.create_process(command, input=stdin, encoding=None)
         try:
-            return await process.wait()
+            return await self._connection.run(command, input=stdin, encoding=None, check=False)
         finally:
-            # Without this a session that was given up would count against sshd's MaxSessions.
-            process.close()
+            self._channels.release()
+
+    def _forget(self, task: asyncio.Task[asyncssh.SSHCompletedProcess]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            # Looked at here, for who waited for it may be gone.
+            task.exception()
 
     @asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Channel]:

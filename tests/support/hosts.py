@@ -1,6 +1,8 @@
 """This machine as a proxy host without SSH: the real agent program, run as a child process."""
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import signal
 import tempfile
@@ -12,9 +14,11 @@ from uuid import UUID
 import pytest
 
 from app.errors import HostDeadlineError
-from app.proxy.agent_client import HostAgent
+from app.proxy.agent_client import HostAgent, JobState, JobStatus
 from app.proxy.base import Channel, CommandResult, HostAddress
+from app.proxy.pool import put_in_place
 from app.proxy.program import agent_program
+from tests.support.waiting import until
 
 
 class LocalProxy:
@@ -104,22 +108,22 @@ def local_agent(work_dir: Path) -> HostAgent:
 
 
 def agent_at(work_dir: Path) -> HostAgent:
-    program = work_dir / "agent" / agent_program().name
-
-    async def put_in_place() -> None:
-        program.parent.mkdir(mode=0o700, exist_ok=True)
-        program.write_bytes(agent_program().data)
-
-    return HostAgent(LocalProxy(work_dir), str(program), put_in_place)
+    proxy = LocalProxy(work_dir)
+    path = str(work_dir / "agent" / agent_program().name)
+    return HostAgent(proxy, path, lambda: put_in_place(proxy, path))
 
 
 def end_jobs(work_dir: Path) -> None:
-    """Kill what carries the marker of an attempt in this work directory."""
+    """Kill what carries the marker of an attempt in this work directory; wait for its supervisors."""
     attempts = work_dir / "attempts"
     ids = {entry.name for entry in attempts.iterdir()} if attempts.is_dir() else set()
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and _attempt_of(process) in ids:
-            os.kill(int(process.name), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGKILL)
+    for alive in attempts.glob("*/job/alive"):
+        with alive.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 def _attempt_of(process: Path) -> str | None:
@@ -129,3 +133,13 @@ def _attempt_of(process: Path) -> str | None:
         return None
     marker = b"V2V_IMPORT_ATTEMPT="
     return next((item.removeprefix(marker).decode() for item in environment if item.startswith(marker)), None)
+
+
+async def ended(agent: HostAgent, attempt_id: UUID) -> JobStatus:
+    """How the attempt's job ended, once it has."""
+
+    async def has_ended() -> bool:
+        return (await agent.status(attempt_id)).state is not JobState.RUNNING
+
+    await until(has_ended)
+    return await agent.status(attempt_id)

@@ -30,7 +30,7 @@ class SshServer:
     directory: Path
     port: int = 0
     path: str = os.environ["PATH"]
-    """PATH on the host: put a directory of stand-ins first."""
+    """PATH on the host: put a directory of stand-ins first. HOME is empty, so that no shell changes it."""
     host_key: str = ""
     client_key: SecretStr = field(default_factory=lambda: SecretStr(""))
     _process: subprocess.Popen[bytes] | None = field(default=None)
@@ -99,6 +99,16 @@ class SshServer:
             parents = children
         return found
 
+    def logins(self) -> int:
+        return self._log().count("Accepted publickey")
+
+    def refusals(self) -> int:
+        """How many connections tried a user that isn't there."""
+        return self._log().count("Invalid user")
+
+    def _log(self) -> str:
+        return (self.directory / "log").read_text(errors="replace")
+
     def address(self, work_dir: Path, *, host_id: UUID | None = None, sudo: bool = False) -> HostAddress:
         """How the service reaches it."""
         return HostAddress(
@@ -116,7 +126,8 @@ class SshServer:
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         for pid in [self._process.pid, *self.session_pids()]:
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _config(self) -> str:
         return f"""\
@@ -130,7 +141,7 @@ StrictModes no
 PermitRootLogin yes
 PasswordAuthentication no
 Subsystem sftp internal-sftp
-SetEnv PATH={self.path}
+SetEnv PATH={self.path} HOME={self.directory}
 """
 
 
