@@ -50,6 +50,9 @@ BY_STATUS: Final[Mapping[int, type[AppError]]] = {
 MALFORMED: Final = frozenset({"json_invalid"})
 """Pydantic's error types that say that the body isn't even JSON."""
 
+Responses = dict[int | str, dict[str, Any]]
+"""A route's `responses`, as FastAPI takes them."""
+
 log = logs.get("api")
 
 
@@ -137,12 +140,12 @@ async def _unexpected(request: Request, error: Exception) -> ProblemResponse:
     return problem_response(AppError("The service failed; its log says why."))
 
 
-def problems(*kinds: type[AppError]) -> dict[int | str, dict[str, Any]]:
+def problems(*kinds: type[AppError]) -> Responses:
     """A route's `responses`: the problems that it can answer besides those that any route can."""
     return described((*ALWAYS, *kinds))
 
 
-def described(kinds: Iterable[type[AppError]]) -> dict[int | str, dict[str, Any]]:
+def described(kinds: Iterable[type[AppError]]) -> Responses:
     by_status: dict[int, list[type[AppError]]] = {}
     for kind in kinds:
         by_status.setdefault(kind.status, []).append(kind)

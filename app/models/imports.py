@@ -94,7 +94,8 @@ class ConversionProperties(Shape):
 
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9._/\-]+$")]
 LabelValue = Annotated[str, StringConstraints(max_length=255), Plain]
-Labels = Annotated[dict[LabelKey, LabelValue], ShapeField(max_length=64)]
+MOST_LABELS = 64
+Labels = Annotated[dict[LabelKey, LabelValue], ShapeField(max_length=MOST_LABELS)]
 Priority = Annotated[int, ShapeField(ge=0, le=9)]
 
 
@@ -120,7 +121,8 @@ class ImportProperties(Shape):
 
 class ImportPatch(Shape):
     priority: Priority | None = None
-    labels: Labels | None = None
+    labels: Annotated[dict[LabelKey, LabelValue | None], ShapeField(max_length=MOST_LABELS)] | None = None
+    """Merged with those that are there; one that is null is removed."""
     start_after: UtcTime | None = None
 
 

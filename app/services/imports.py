@@ -21,12 +21,13 @@ from app.errors import (
     NotFoundError,
     Problem,
     UnknownReferenceError,
+    UnprocessableError,
     UnsupportedPropertyError,
 )
 from app.models.attempts import Attempt
 from app.models.columns import now
 from app.models.data_centers import DataCenter
-from app.models.imports import Direction, ImportLabel, ImportPatch, VmImport
+from app.models.imports import MOST_LABELS, Direction, ImportLabel, ImportPatch, VmImport
 from app.models.progress import Progress
 from app.models.proxy_hosts import ProxyHost
 from app.models.state import LIVE, MOVES, ImportState, StepName
@@ -236,15 +237,28 @@ async def patch(session: AsyncSession, row: VmImport, body: ImportPatch) -> None
     if row.state != ImportState.QUEUED:
         raise ImportNotQueuedError(f"The import is {row.state}.")
     given: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
+    if body.labels is not None:
+        given["labels"] = _merged(row.labels, body.labels)
     for name, value in given.items():
         setattr(row, name, value)
     if "labels" in given:
         await session.execute(delete(ImportLabel).where(col(ImportLabel.import_id) == row.id))
         _add_labels(session, row)
-    row.spec = {**row.spec, **body.model_dump(mode="json", include=set(given))}
+    row.spec = {**row.spec, **body.model_dump(mode="json", include=set(given)), "labels": row.labels}
     row.wakes += 1
     row.wake_at = now()
     changed(row)
+
+
+def _merged(labels: dict[str, str], patch: dict[str, str | None]) -> dict[str, str]:
+    """A merge patch of the labels (RFC 7396). Raises UnprocessableError when there are too many then."""
+    merged = {key: value for key, value in {**labels, **patch}.items() if value is not None}
+    if len(merged) > MOST_LABELS:
+        detail = f"An import has at most {MOST_LABELS} labels."
+        raise UnprocessableError(
+            detail, errors=(FieldError(pointer="/labels", code="too_long", detail=detail),)
+        )
+    return merged
 
 
 async def cancel(session: AsyncSession, row: VmImport, *, force: bool) -> None:

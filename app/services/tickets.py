@@ -72,4 +72,4 @@ async def token_of(session: AsyncSession, ticket: str, path: str) -> ApiToken:
 async def ended_tokens(session: AsyncSession, token_ids: set[UUID]) -> set[UUID]:
     """Those that are good no longer; what is not there any more is not good."""
     found = (await session.execute(select(ApiToken).where(col(ApiToken.id).in_(token_ids)))).scalars()
-    return token_ids - {token.id for token in found if is_valid(token)}
+    return token_ids - {token.id for token in found if tokens.is_valid(token)}
