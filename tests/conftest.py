@@ -1,3 +1,9 @@
 """The fixtures that any test may ask for."""
 
-pytest_plugins = ["tests.support.redis", "tests.support.database", "tests.support.hosts", "tests.support.sshd"]
+pytest_plugins = [
+    "tests.support.redis",
+    "tests.support.database",
+    "tests.support.hosts",
+    "tests.support.sshd",
+    "tests.support.selection",
+]

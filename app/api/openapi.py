@@ -1,10 +1,6 @@
-"""The OpenAPI document (3.1.0): the product that front-end teams generate their clients from.
-
-`python -m app.api.openapi` prints it; docs/openapi.json is that output.
-"""
+"""The OpenAPI document (3.1.0): the product that front-end teams generate their clients from."""
 
 import json
-import sys
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -77,10 +73,3 @@ def document(app: FastAPI) -> dict[str, Any]:
 def text(app: FastAPI) -> str:
     """The document as docs/openapi.json holds it."""
     return json.dumps(document(app), indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    from app.main import create_app
-    from app.settings import Settings
-
-    sys.stdout.write(text(create_app(Settings())))
