@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
+from uuid import UUID
 
 from fastapi import FastAPI
 
@@ -31,6 +32,7 @@ from app.events.hub import EventsHub
 from app.proxy.pool import ProxyPool
 from app.queue import Queue
 from app.secrets import Sealer
+from app.services import tickets
 from app.settings import Settings
 
 ROUTERS = (
@@ -91,13 +93,19 @@ def _lifespan(settings: Settings) -> Lifespan:
 
 def _state(settings: Settings) -> AppState:
     redis_url = settings.resolved_redis_url()
+    database = Database(settings.resolved_database_url())
+
+    async def ended_tokens(token_ids: set[UUID]) -> set[UUID]:
+        async with database.reading() as session:
+            return await tickets.ended_tokens(session, token_ids)
+
     return AppState(
         settings=settings,
-        database=Database(settings.resolved_database_url()),
+        database=database,
         sealer=Sealer.from_file(settings.resolved_key_file()),
         queue=Queue(redis_url),
         events=Events(redis_url, live_events=settings.event_buffer),
-        hub=EventsHub(redis_url, ping_seconds=settings.ping_seconds),
+        hub=EventsHub(redis_url, ping_seconds=settings.ping_seconds, ended_tokens=ended_tokens),
         proxies=ProxyPool(),
     )
 

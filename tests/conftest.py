@@ -5,5 +5,6 @@ pytest_plugins = [
     "tests.support.database",
     "tests.support.hosts",
     "tests.support.sshd",
+    "tests.support.running_api",
     "tests.support.selection",
 ]
