@@ -51,7 +51,7 @@ class Directory:
     Settings: type[DirectorySettings] = DirectorySettings
     Create: type[StorageDomainCreateBase] = DirectoryDomainCreate
 
-    def abilities(self, settings: DirectorySettings) -> frozenset[str]:  # noqa: ARG002
+    def abilities(self, settings: DirectorySettings) -> frozenset[str]:
         return frozenset({"output:local"})
 
     def host_id(self, settings: DirectorySettings) -> UUID | None:

@@ -31,28 +31,28 @@ class Null:
     Settings: type[NullSettings] = NullSettings
     Create: type[StorageDomainCreateBase] = NullDomainCreate
 
-    def abilities(self, settings: NullSettings) -> frozenset[str]:  # noqa: ARG002
+    def abilities(self, settings: NullSettings) -> frozenset[str]:
         return frozenset({"output:null"})
 
-    def host_id(self, settings: NullSettings) -> None:  # noqa: ARG002
+    def host_id(self, settings: NullSettings) -> None:
         return None
 
-    async def check(self, settings: NullSettings, agent: HostAgent, host_id: UUID) -> DomainHostStatus:  # noqa: ARG002
+    async def check(self, settings: NullSettings, agent: HostAgent, host_id: UUID) -> DomainHostStatus:
         return DomainHostStatus(proxy_host_id=host_id, usable=True)
 
     def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
         return mixed(properties)
 
-    def plan(self, settings: NullSettings, target: Target) -> Json:  # noqa: ARG002
+    def plan(self, settings: NullSettings, target: Target) -> Json:
         return {}
 
     async def prepare(self, settings: NullSettings, target: Target, agent: HostAgent) -> None:
         """Nothing has to be there."""
 
-    def output(self, settings: NullSettings, target: Target) -> V2vOutput:  # noqa: ARG002
+    def output(self, settings: NullSettings, target: Target) -> V2vOutput:
         return V2vOutput(argv=("-o", "null"))
 
-    async def collect(self, settings: NullSettings, target: Target, agent: HostAgent) -> Made:  # noqa: ARG002
+    async def collect(self, settings: NullSettings, target: Target, agent: HostAgent) -> Made:
         """The disks as they would have been: the exit code is all that a rehearsal leaves."""
         disks = tuple(
             MadeDisk(
@@ -67,12 +67,7 @@ class Null:
         return Made(disks=disks, metadata_type=None, metadata_text=None, config=None, keep={})
 
     async def finish(
-        self,
-        settings: NullSettings,  # noqa: ARG002
-        target: Target,  # noqa: ARG002
-        made: Made,
-        config: VmConfig,  # noqa: ARG002
-        agent: HostAgent,  # noqa: ARG002
+        self, settings: NullSettings, target: Target, made: Made, config: VmConfig, agent: HostAgent
     ) -> Made:
         return made
 

@@ -61,10 +61,10 @@ class OvirtData:
     Settings: type[OvirtDataSettings] = OvirtDataSettings
     Create: type[StorageDomainCreateBase] = OvirtDataDomainCreate
 
-    def abilities(self, settings: OvirtDataSettings) -> frozenset[str]:  # noqa: ARG002
+    def abilities(self, settings: OvirtDataSettings) -> frozenset[str]:
         return frozenset({"output:vdsm"})
 
-    def host_id(self, settings: OvirtDataSettings) -> None:  # noqa: ARG002
+    def host_id(self, settings: OvirtDataSettings) -> None:
         return None
 
     async def check(self, settings: OvirtDataSettings, agent: HostAgent, host_id: UUID) -> DomainHostStatus:

@@ -32,16 +32,11 @@ class Disk:
     title: ClassVar[str] = "Disk image"
     Spec: type[DiskSource] = DiskSource
 
-    def abilities(self, spec: DiskSource) -> frozenset[str]:  # noqa: ARG002
+    def abilities(self, spec: DiskSource) -> frozenset[str]:
         return frozenset({"input:disk"})
 
     async def read(
-        self,
-        spec: DiskSource,
-        agent: HostAgent,
-        roots: Sequence[str],
-        *,
-        without: Collection[str] = (),  # noqa: ARG002
+        self, spec: DiskSource, agent: HostAgent, roots: Sequence[str], *, without: Collection[str] = ()
     ) -> SourceReading:
         image = await agent.image_info(spec.path, roots=roots)
         name = PurePosixPath(spec.path).stem
@@ -67,11 +62,7 @@ class Disk:
         return not_offered(properties) + left_out(properties, "The VM has only this disk.")
 
     def input(
-        self,
-        spec: DiskSource,
-        config: VmConfig,
-        properties: ImportProperties,  # noqa: ARG002
-        attempt_dir: str,  # noqa: ARG002
+        self, spec: DiskSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
     ) -> V2vInput:
         """The format is pinned: a guest can write into its raw disk what a probe takes for qcow2."""
         (disk,) = config.disks

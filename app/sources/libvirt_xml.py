@@ -33,7 +33,7 @@ class LibvirtXml:
     title: ClassVar[str] = "libvirt XML"
     Spec: type[LibvirtXmlSource] = LibvirtXmlSource
 
-    def abilities(self, spec: LibvirtXmlSource) -> frozenset[str]:  # noqa: ARG002
+    def abilities(self, spec: LibvirtXmlSource) -> frozenset[str]:
         return frozenset({"input:libvirtxml"})
 
     async def read(
@@ -49,11 +49,7 @@ class LibvirtXml:
         return not_offered(properties)
 
     def input(
-        self,
-        spec: LibvirtXmlSource,  # noqa: ARG002
-        config: VmConfig,
-        properties: ImportProperties,
-        attempt_dir: str,
+        self, spec: LibvirtXmlSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
     ) -> V2vInput:
         """Not the user's XML but one of ours: virt-v2v opens what was looked at, and nothing else."""
         data = plain_domain(config, included(config.disks, properties))

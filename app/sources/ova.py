@@ -39,16 +39,11 @@ class Ova:
     title: ClassVar[str] = "OVA"
     Spec: type[OvaSource] = OvaSource
 
-    def abilities(self, spec: OvaSource) -> frozenset[str]:  # noqa: ARG002
+    def abilities(self, spec: OvaSource) -> frozenset[str]:
         return frozenset({"input:ova"})
 
     async def read(
-        self,
-        spec: OvaSource,
-        agent: HostAgent,
-        roots: Sequence[str],
-        *,
-        without: Collection[str] = (),  # noqa: ARG002
+        self, spec: OvaSource, agent: HostAgent, roots: Sequence[str], *, without: Collection[str] = ()
     ) -> SourceReading:
         files = await files_of(spec.path, agent, roots)
         ovf = _ovf_name(files)
@@ -66,11 +61,7 @@ class Ova:
         return not_offered(properties) + left_out(properties, "virt-v2v imports all disks of an OVA.")
 
     def input(
-        self,
-        spec: OvaSource,
-        config: VmConfig,  # noqa: ARG002
-        properties: ImportProperties,  # noqa: ARG002
-        attempt_dir: str,  # noqa: ARG002
+        self, spec: OvaSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
     ) -> V2vInput:
         return V2vInput(argv=("-i", "ova", spec.path))
 
@@ -103,7 +94,7 @@ async def _check_manifests(files: OvaFiles) -> None:
     for manifest in sorted(name for name in files.names if name.endswith(".mf")):
         folder = posixpath.dirname(manifest)
         for name in names_in(await files.read(manifest, limit_bytes=LONGEST_MANIFEST)):
-            if not await files.has(_inside(folder, name)):
+            if files.lacks(_inside(folder, name)):
                 raise InvalidSourceError(f"The OVA lacks {name!r}, which its manifest names.")
 
 

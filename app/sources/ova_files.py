@@ -18,7 +18,8 @@ class OvaFiles(Protocol):
     @property
     def work_bytes(self) -> int: ...
 
-    async def has(self, name: str) -> bool: ...
+    def lacks(self, name: str) -> bool:
+        """Whether it is sure that there is no such file."""
 
     async def read(self, name: str, *, limit_bytes: int) -> bytes:
         """A whole file. Raises InvalidSourceError when it isn't there or too long."""
@@ -49,8 +50,8 @@ class _Tar:
     names: frozenset[str]
     work_bytes: int
 
-    async def has(self, name: str) -> bool:
-        return name in self.names
+    def lacks(self, name: str) -> bool:
+        return name not in self.names
 
     async def read(self, name: str, *, limit_bytes: int) -> bytes:
         return await self.agent.tar_read(self.path, name, roots=self.roots, limit_bytes=limit_bytes)
@@ -70,14 +71,8 @@ class _Folder:
     """Of the folder itself; disks may also lie in folders below."""
     work_bytes: int = 0
 
-    async def has(self, name: str) -> bool:
-        if "/" not in name:
-            return name in self.names
-        try:
-            await self.agent.look(self._path(name), roots=self.roots)
-        except SourceNotFoundError:
-            return False
-        return True
+    def lacks(self, name: str) -> bool:
+        return "/" not in name and name not in self.names
 
     async def read(self, name: str, *, limit_bytes: int) -> bytes:
         return await self.agent.read(self._path(name), roots=self.roots, limit_bytes=limit_bytes)
