@@ -1,5 +1,6 @@
 """`v2v-import import`: builds an import's request from options, then creates and follows it."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli import units
-from app.cli.client import Service, local_problem
+from app.cli.client import Service
 from app.cli.commands import service_command
 from app.cli.exits import ExitCode
 from app.cli.output import Json, Output
@@ -183,13 +184,10 @@ def _show_check(output: Output, answer: Json) -> None:
         [
             ("importable", "yes" if answer["importable"] else "no"),
             ("proxy host", f"{host['id']}: {host['reason']}" if host else None),
-            ("command", " ".join(answer["command"] or ()) or None),
+            ("command", shlex.join(answer["command"]) if answer["command"] else None),
         ]
     )
     for concern in answer["concerns"]:
         output.line(f"{concern['severity']}: {safe(concern['message'])} ({safe(concern['code'])})")
-    problem = answer.get("problem")
-    if problem:
+    for problem in answer["problems"]:
         output.problem(problem)
-    if not answer["importable"] and not answer["concerns"] and not problem:
-        raise local_problem("not_importable", "The import can't run now", "The service gave no reason.")

@@ -120,25 +120,27 @@ def test_wrong_options_are_a_usage_error(stand_in: StandIn, options: list[str]) 
 
 
 def checked(stand_in: StandIn, *, importable: bool, **fields: object) -> None:
-    found = {"importable": importable, "concerns": [], "proxy_host": None, "command": None}
+    found = {"importable": importable, "problems": [], "concerns": [], "proxy_host": None, "command": None}
     stand_in.on("POST", f"{IMPORTS}/check", answer(found | fields))
 
 
 def test_a_check_shows_the_command_and_starts_nothing(stand_in: StandIn) -> None:
     host = {"id": HOST_ID, "reason": "It has the most room."}
-    checked(stand_in, importable=True, proxy_host=host, command=["virt-v2v", "-i", "ova", "/x"])
+    checked(stand_in, importable=True, proxy_host=host, command=["virt-v2v", "-i", "ova", "/x y"])
     result = run(stand_in, "import", "ova", "/x", "--to", "tape", "--check")
     assert result.exit_code == 0
-    assert "virt-v2v -i ova /x" in result.stdout
+    assert "virt-v2v -i ova '/x y'" in result.stdout
     assert stand_in.bodies("POST", IMPORTS) == []
 
 
 def test_a_check_that_fails_says_why_and_ends_with_1(stand_in: StandIn) -> None:
     concern = {"code": "no_disks", "severity": "critical", "message": "The VM has no disks."}
-    checked(stand_in, importable=False, concerns=[concern])
+    missing = {"title": "The source is not there", "code": "source_not_found", "detail": "No /x."}
+    checked(stand_in, importable=False, concerns=[concern], problems=[missing])
     result = run(stand_in, "import", "ova", "/x", "--to", "tape", "--check")
     assert result.exit_code == 1
     assert "critical: The VM has no disks. (no_disks)" in result.stdout
+    assert "Error: The source is not there (source_not_found)" in result.stderr
 
 
 def test_a_check_that_is_refused_is_a_problem(stand_in: StandIn) -> None:
