@@ -97,12 +97,12 @@ class Directory:
                 for disk in target.disks
             ]
         )
-        data = await read_metadata(agent, _metadata_path(settings, target))
-        config = parsed(data, read_domain_xml, disks=len(disks))
+        text = await read_metadata(agent, _metadata_path(settings, target))
+        config = parsed(text, read_domain_xml, disks=len(disks))
         return Made(
             disks=with_buses(disks, config),
             metadata_type=METADATA_TYPE,
-            metadata_text=data.decode(),
+            metadata_text=text,
             config=config,
             keep=self.plan(settings, target),
         )

@@ -129,12 +129,12 @@ class OvirtData:
         disks = tuple([await made_disk(agent, _volume(settings, disk), disk) for disk in target.disks])
         for disk in target.disks:
             await _check_meta(settings, disk, agent)
-        data = await read_metadata(agent, f"{target.attempt_dir}/{target.vm_id}.ovf")
-        config = parsed(data, read_ovirt_ovf, disks=len(disks))
+        text = await read_metadata(agent, f"{target.attempt_dir}/{target.vm_id}.ovf")
+        config = parsed(text, read_ovirt_ovf, disks=len(disks))
         return Made(
             disks=with_buses(disks, config),
             metadata_type=METADATA_TYPE,
-            metadata_text=data.decode(),
+            metadata_text=text,
             config=config,
             keep=self.plan(settings, target),
         )
@@ -169,7 +169,7 @@ async def _probe(settings: OvirtDataSettings, agent: HostAgent) -> SpaceInfo:
         raise
     except AppError as error:
         raise DomainUnusableError(f"{root} holds no `dom_md/metadata`: {error.detail}") from error
-    facts = _key_values(data)
+    facts = _key_values(data.decode(errors="replace"))
     if facts.get("CLASS") != "Data":
         raise DomainUnusableError(f"{root} is of class {facts.get('CLASS')!r}, no data domain.")
     # virt-v2v takes the directory's name for the domain's UUID, and writes it into each volume's metadata.
@@ -180,9 +180,9 @@ async def _probe(settings: OvirtDataSettings, agent: HostAgent) -> SpaceInfo:
     return await agent.probe_dir(f"{root}/images")
 
 
-def _key_values(data: bytes) -> dict[str, str]:
-    lines = data.decode(errors="replace").splitlines()
-    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+def _key_values(text: str) -> dict[str, str]:
+    parts = (line.partition("=") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in parts}
 
 
 def _image_directory(settings: OvirtDataSettings, disk: TargetDisk) -> str:

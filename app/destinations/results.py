@@ -1,5 +1,6 @@
 """Reads what virt-v2v wrote to a storage domain, and says what is wrong with it."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -41,20 +42,23 @@ async def made_disk(agent: HostAgent, path: str, wanted: TargetDisk) -> MadeDisk
     )
 
 
-async def read_metadata(agent: HostAgent, path: str) -> bytes:
-    """The metadata file at `path`. Raises OutputInvalidError when it isn't there or too long."""
+async def read_metadata(agent: HostAgent, path: str) -> str:
+    """The metadata file at `path`. Raises OutputInvalidError when it isn't there, too long or no UTF-8."""
     try:
-        return await agent.read_result(path, limit_bytes=LONGEST_METADATA)
+        data = await agent.read_result(path, limit_bytes=LONGEST_METADATA)
+        return data.decode()
     except HostError:
         raise
     except AppError as error:
         raise OutputInvalidError(f"The metadata ({path}): {error.detail}") from error
+    except UnicodeDecodeError as error:
+        raise OutputInvalidError(f"The metadata ({path}) is no UTF-8.") from error
 
 
-def parsed(data: bytes, read: Callable[[bytes], VmConfig], *, disks: int) -> VmConfig:
+def parsed(text: str, read: Callable[[bytes], VmConfig], *, disks: int) -> VmConfig:
     """The VM in the metadata. Raises OutputInvalidError when it doesn't parse or has other disks."""
     try:
-        config = read(data)
+        config = read(text.encode())
     except AppError as error:
         raise OutputInvalidError(f"virt-v2v's metadata can't be read: {error.detail}") from error
     if len(config.disks) != disks:
@@ -65,7 +69,7 @@ def parsed(data: bytes, read: Callable[[bytes], VmConfig], *, disks: int) -> VmC
 def with_buses(disks: tuple[MadeDisk, ...], config: VmConfig) -> tuple[MadeDisk, ...]:
     """The disks, each on the bus that the metadata gives it."""
     return tuple(
-        MadeDisk(**{**vars(disk), "bus": described.bus})
+        dataclasses.replace(disk, bus=described.bus)
         for disk, described in zip(disks, config.disks, strict=True)
     )
 

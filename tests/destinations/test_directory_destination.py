@@ -195,6 +195,27 @@ async def test_the_metadata_gets_the_vms_true_identity(
     assert (made.config.name, made.config.memory_bytes) == (WANTED.name, WANTED.memory_bytes)
 
 
+async def test_what_xml_can_not_say_leaves_the_metadata_readable(
+    settings: DirectorySettings, local_agent: HostAgent
+) -> None:
+    wanted = target()
+    await prepared(settings, local_agent, wanted)
+    made = await Directory().collect(settings, wanted, local_agent)
+    config = WANTED.model_copy(update={"description": "bell \x07 & \ufffe"})
+    finished = await Directory().finish(settings, wanted, made, config, local_agent)
+    domain = ET.fromstring(finished.metadata_text or "")  # noqa: S314  # our own
+    assert domain.findtext("description") == "bell _ & _"
+
+
+async def test_metadata_that_is_no_text_is_no_success(
+    settings: DirectorySettings, local_agent: HostAgent
+) -> None:
+    wanted = target()
+    (await prepared(settings, local_agent, wanted) / "web_1.xml").write_bytes(b"\xff\xfe<domain/>")
+    with pytest.raises(OutputInvalidError, match="UTF-8"):
+        await Directory().collect(settings, wanted, local_agent)
+
+
 async def test_finishing_twice_changes_nothing(settings: DirectorySettings, local_agent: HostAgent) -> None:
     wanted = target()
     await prepared(settings, local_agent, wanted)
