@@ -23,6 +23,8 @@ KEEPALIVE_SECONDS = 15.0
 KEEPALIVES_MISSED = 3
 CHANNELS = 6
 """Commands at once on one connection; sshd's MaxSessions is 10, and the watch needs one more."""
+SESSION_TRIES = 20
+SESSION_RETRY_SECONDS = 0.1
 CLOSE_SECONDS = 2.0
 CHUNK_BYTES = 65_536
 
@@ -102,9 +104,21 @@ class SshProxy:
 
     async def _finished(self, command: str, stdin: bytes) -> asyncssh.SSHCompletedProcess:
         try:
-            return await self._connection.run(command, input=stdin, encoding=None, check=False)
+            process = await self._session(command, stdin)
+            return await process.wait()
         finally:
             self._channels.release()
+
+    async def _session(self, command: str, stdin: bytes | None) -> asyncssh.SSHClientProcess[bytes]:
+        """Open a session. sshd may count one that has just ended for a moment longer than we do."""
+        for _ in range(SESSION_TRIES):
+            try:
+                return await self._connection.create_process(command, input=stdin, encoding=None)
+            except asyncssh.ChannelOpenError:
+                if self.is_closed:
+                    raise
+            await asyncio.sleep(SESSION_RETRY_SECONDS)
+        return await self._connection.create_process(command, input=stdin, encoding=None)
 
     def _forget(self, task: asyncio.Task[asyncssh.SSHCompletedProcess]) -> None:
         self._running.discard(task)
@@ -116,7 +130,7 @@ class SshProxy:
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Channel]:
         """A channel to a long-lived command; leaving the context closes its standard input."""
         with self._told():
-            process = await self._connection.create_process(self._command(argv, {}), encoding=None)
+            process = await self._session(self._command(argv, {}), None)
         try:
             yield SshChannel(process, self._lost)
         finally:

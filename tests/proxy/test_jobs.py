@@ -13,7 +13,7 @@ from app.proxy.agent_client import AttemptPlace, HostAgent, JobState, JobStatus
 from tests.support.hosts import ended
 from tests.support.waiting import until
 
-STUBBORN = "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ >child; while :; do sleep 1; done' & wait; wait"
+STUBBORN = "trap '' TERM; sh -c 'echo $$ >child; while :; do sleep 1; done' & while :; do sleep 1; done"
 """Ignores SIGTERM, and so does its child."""
 
 
