@@ -113,6 +113,13 @@ class Engine:
                 await asyncio.sleep(0.05)
         return row
 
+    async def has_ended(self, import_id: UUID) -> bool:
+        return (await self.site.row(import_id)).state in ENDED
+
+    async def is_past(self, import_id: UUID, *, turn: int) -> bool:
+        """Whether a later turn has begun."""
+        return (await self.site.row(import_id)).turn > turn
+
     async def cancel(self, import_id: UUID, *, force: bool = False) -> None:
         async with self.database.session() as session:
             row = await imports.get_locked(session, import_id)
