@@ -16,8 +16,9 @@ from app.models.progress import Progress
 from app.models.state import ImportState
 from app.services import imports
 from app.services.imports import ImportFilter
-from tests.support.records import add_center, add_domain, add_import
+from tests.support.records import add_import
 from tests.support.redis import RedisServer
+from tests.support.rows import data_center, storage_domain
 
 
 @pytest.fixture
@@ -31,7 +32,9 @@ async def running(database: Database, **fields: object) -> VmImport:
     """An import that runs, at 10 percent as far as its row knows."""
     given = {"state": ImportState.RUNNING, "progress": Progress(percent=10), "progress_seq": 5} | fields
     async with database.session() as session:
-        return await add_import(session, await add_domain(session, await add_center(session)), **given)
+        return await add_import(
+            session, await storage_domain(session, (await data_center(session)).id), **given
+        )
 
 
 async def advance(events: Events, row: VmImport, percent: float, *, seq: int, attempt: int = 1) -> None:
@@ -90,7 +93,7 @@ async def test_an_unknown_import_is_not_found(database: Database, events: Events
 
 async def test_a_wide_snapshot_shows_every_import_once(database: Database, events: Events) -> None:
     async with database.session() as session:
-        domain = await add_domain(session, await add_center(session))
+        domain = await storage_domain(session, (await data_center(session)).id)
         made = [await add_import(session, domain) for _ in range(SNAPSHOT_PAGE + 1)]
     pages = [page async for page in snapshot(database, events, ImportFilter())]
     assert [len(page) for page in pages] == [SNAPSHOT_PAGE, 1]

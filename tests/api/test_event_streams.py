@@ -16,8 +16,9 @@ from app.models.state import ImportState
 from app.models.storage_domains import StorageDomain
 from app.services import tokens
 from app.settings import Settings
-from tests.support.records import add_center, add_domain, add_import
+from tests.support.records import add_import
 from tests.support.redis import RedisServer
+from tests.support.rows import data_center, storage_domain
 from tests.support.running_api import RunningApi, run_api
 from tests.support.waiting import until
 
@@ -25,8 +26,8 @@ from tests.support.waiting import until
 @pytest.fixture
 async def domain(live_api: RunningApi) -> StorageDomain:
     async with live_api.database.session() as session:
-        center: DataCenter = await add_center(session)
-        return await add_domain(session, center)
+        center: DataCenter = await data_center(session)
+        return await storage_domain(session, center.id)
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ from app.models.state import ImportState
 from app.models.vms import Disk, VmName, VmState
 from app.services import vm_names, vms
 from app.services.vms import VmFilter
-from tests.support.records import add_attempt, add_center, add_domain, add_import, add_vm
+from tests.support.records import add_attempt, add_import, add_vm
+from tests.support.rows import data_center, storage_domain
 
 
 async def test_vms_are_listed_newest_first_in_pages(database: Database) -> None:
     async with database.session() as session:
-        domain = await add_domain(session, await add_center(session))
+        domain = await storage_domain(session, (await data_center(session)).id)
         made = [await add_vm(session, domain, name=f"web-{number}", disks=2) for number in range(3)]
     async with database.reading() as session:
         first = await vms.page(session, VmFilter(), before=None, limit=2)
@@ -29,8 +30,8 @@ async def test_vms_are_listed_newest_first_in_pages(database: Database) -> None:
 
 async def test_vms_are_found_by_what_they_belong_to_and_by_name(database: Database) -> None:
     async with database.session() as session:
-        north, south = await add_center(session), await add_center(session, "south")
-        domain, other = await add_domain(session, north), await add_domain(session, south)
+        north, south = await data_center(session), await data_center(session, "south")
+        domain, other = await storage_domain(session, north.id), await storage_domain(session, south.id)
         row = await add_import(session, domain)
         vm = await add_vm(session, domain, row=row, name="web")
         await add_vm(session, other, name="db")
@@ -46,7 +47,7 @@ async def test_vms_are_found_by_what_they_belong_to_and_by_name(database: Databa
 
 async def test_disks_are_listed_by_vm(database: Database) -> None:
     async with database.session() as session:
-        domain = await add_domain(session, await add_center(session))
+        domain = await storage_domain(session, (await data_center(session)).id)
         vm = await add_vm(session, domain, name="web", disks=2)
         await add_vm(session, domain, name="db")
     async with database.reading() as session:
@@ -67,7 +68,7 @@ async def test_what_is_not_there_is_not_found(database: Database) -> None:
 
 async def test_a_vm_that_is_forgotten_frees_its_name_and_leaves_its_import(database: Database) -> None:
     async with database.session() as session:
-        domain = await add_domain(session, await add_center(session))
+        domain = await storage_domain(session, (await data_center(session)).id)
         row = await add_import(session, domain, state=ImportState.SUCCEEDED)
         vm = await add_vm(session, domain, row=row)
     async with database.session() as session:
@@ -80,7 +81,7 @@ async def test_a_vm_that_is_forgotten_frees_its_name_and_leaves_its_import(datab
 
 async def test_a_vm_in_use_is_not_removed(database: Database) -> None:
     async with database.session() as session:
-        domain = await add_domain(session, await add_center(session))
+        domain = await storage_domain(session, (await data_center(session)).id)
         locked = await add_vm(session, domain, name="a", state=VmState.LOCKED)
         retried = await add_vm(
             session, domain, name="b", row=await add_import(session, domain), state=VmState.ILLEGAL
@@ -93,7 +94,7 @@ async def test_a_vm_in_use_is_not_removed(database: Database) -> None:
 
 async def test_what_a_failed_attempt_kept_is_found_by_its_vm(database: Database) -> None:
     async with database.session() as session:
-        domain = await add_domain(session, await add_center(session))
+        domain = await storage_domain(session, (await data_center(session)).id)
         row = await add_import(session, domain, state=ImportState.FAILED)
         vm = await add_vm(session, domain, row=row, state=VmState.ILLEGAL)
         attempt = await add_attempt(session, row, facts={"target": {"vm_id": str(vm.id)}})

@@ -1,4 +1,4 @@
-"""Rows of every kind for tests of the services, as small as they may be."""
+"""What imports leave in the database: attempts and VMs; and tokens."""
 
 from typing import Any
 from uuid import UUID
@@ -6,51 +6,20 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models.attempts import Attempt
-from app.models.data_centers import DataCenter
-from app.models.imports import ImportLabel, VmImport
-from app.models.proxy_hosts import ProxyHost
-from app.models.state import ImportState, Role
+from app.models.imports import VmImport
+from app.models.state import Role
 from app.models.storage_domains import StorageDomain
 from app.models.tokens import ApiToken
 from app.models.vms import Disk, DiskState, Vm, VmName, VmState
 from app.secrets import hash_token
-from app.services.specs import VmImportCreate
-
-
-async def add_center(session: AsyncSession, name: str = "north") -> DataCenter:
-    return await _added(session, DataCenter(name=name))
-
-
-async def add_domain(session: AsyncSession, center: DataCenter, **fields: Any) -> StorageDomain:
-    given = {"name": "store", "kind": "directory", "settings": {"path": "/srv/vms"}} | fields
-    return await _added(session, StorageDomain(data_center_id=center.id, **given))
-
-
-async def add_host(session: AsyncSession, center: DataCenter, **fields: Any) -> ProxyHost:
-    given = {
-        "name": "proxy",
-        "address": "127.0.0.1",
-        "port": 22,
-        "username": "root",
-        "sudo": False,
-        "work_dir": "/var/lib/v2v-import",
-        "virt_v2v_path": "virt-v2v",
-    } | fields
-    return await _added(session, ProxyHost(data_center_id=center.id, **given))
+from tests.support.rows import vm_import
 
 
 async def add_import(session: AsyncSession, domain: StorageDomain, **fields: Any) -> VmImport:
-    """An import of a disk, queued unless the fields say otherwise; labels are filed too."""
-    body = VmImportCreate.model_validate(
-        {"source": {"kind": "disk", "path": "/srv/images/web.img"}, "storage_domain_id": str(domain.id)}
-    )
-    given = {"spec": body.without_secrets(), "created_by": "test", "state": ImportState.QUEUED} | fields
-    row = await _added(
-        session,
-        VmImport(data_center_id=domain.data_center_id, storage_domain_id=domain.id, **given),
-    )
-    for key, value in row.labels.items():
-        session.add(ImportLabel(import_id=row.id, key=key, value=value))
+    """An import of a disk, queued unless the fields say otherwise."""
+    row = await vm_import(session, domain, labels=fields.pop("labels", {}))
+    for name, value in fields.items():
+        setattr(row, name, value)
     await session.flush()
     return row
 
