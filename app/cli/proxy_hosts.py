@@ -97,23 +97,20 @@ def _enrol(
     path = f"{HOSTS}/{host['id']}"
     if host["host_key"] is None and host["status"]["offered_host_key"] is None:
         host = service.post(f"{path}/check")
-    status = host["status"]
-    offered = status["offered_host_key"]
+    offered, shown = host["status"]["offered_host_key"], host["status"]["fingerprint"]
+    if fingerprint is not None and fingerprint != shown:
+        raise _not_accepted(host, f"It shows {shown}, not {fingerprint}.")
     if offered is not None and offered != host["host_key"]:
-        _agree(output, host, accept_key=accept_key, fingerprint=fingerprint)
+        _agree(output, host, is_agreed=accept_key or fingerprint is not None)
         service.patch(path, {"host_key": offered})
     _show_checked(service, output, path)
 
 
-def _agree(output: Output, host: Json, *, accept_key: bool, fingerprint: str | None) -> None:
+def _agree(output: Output, host: Json, *, is_agreed: bool) -> None:
     """Returns only when the shown key is to be accepted."""
     shown = host["status"]["fingerprint"]
-    if fingerprint is not None:
-        if fingerprint == shown:
-            return
-        raise _not_accepted(host, f"It shows {shown}, not {fingerprint}.")
     output.note(f"The proxy host {host['name']} ({host['address']}:{host['port']}) shows the key {shown}")
-    if accept_key or (output.is_terminal and typer.confirm("Accept it?", err=True)):
+    if is_agreed or (output.is_terminal and typer.confirm("Accept it?", err=True)):
         return
     raise _not_accepted(host, f"It shows {shown}.")
 

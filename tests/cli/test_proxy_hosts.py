@@ -97,6 +97,13 @@ def test_another_fingerprint_than_the_expected_is_refused(stand_in: StandIn) -> 
     assert stand_in.bodies("PATCH", HOST) == []
 
 
+def test_an_unexpected_fingerprint_is_refused_also_of_a_key_that_is_accepted_already(
+    stand_in: StandIn,
+) -> None:
+    result = run(stand_in, "proxy-hosts", "accept-key", HOST_ID, "--accept-fingerprint", "SHA256:other")
+    assert result.exit_code == 1
+
+
 def test_the_expected_fingerprint_is_accepted(stand_in: StandIn) -> None:
     stand_in.on("POST", f"{HOST}/check", answer(UNVERIFIED), answer(a_host()))
     result = run(stand_in, "proxy-hosts", "accept-key", HOST_ID, "--accept-fingerprint", FINGERPRINT)
