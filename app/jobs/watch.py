@@ -33,8 +33,8 @@ log = logs.get("watch")
 class Watchers:
     """The watchers of this worker's hosts: takes hosts, and leaves them when there is nothing to follow."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, *, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._context, self._idle_seconds = context, idle_seconds
         self._hosts: dict[UUID, HostWatcher] = {}
 
     async def run(self) -> None:
@@ -60,7 +60,7 @@ class Watchers:
                 watcher = self._hosts[host_id] = HostWatcher(self._context, host_id)
                 watcher.start(group)
             watcher.wanted = frozenset(attempt_ids)
-            if watcher.is_idle():
+            if watcher.idle_for_seconds() > self._idle_seconds:
                 await self._leave(host_id)
 
     async def _held(self) -> dict[UUID, list[UUID]]:
@@ -100,10 +100,11 @@ class HostWatcher:
     def is_done(self) -> bool:
         return self._task is None or self._task.done()
 
-    def is_idle(self) -> bool:
+    def idle_for_seconds(self) -> float:
+        """How long there has been nothing to follow."""
         if self.wanted or self._hearings:
             self._busy_at = time.monotonic()
-        return time.monotonic() - self._busy_at > IDLE_SECONDS
+        return time.monotonic() - self._busy_at
 
     async def _run(self) -> None:
         backoff = BACKOFF_SECONDS

@@ -166,8 +166,8 @@ class Engine:
         return SEALER.seal({"private_key": self.sshd.client_key}, f"proxy_hosts:{host_id}")
 
     @contextlib.asynccontextmanager
-    async def watching(self, context: Context) -> AsyncIterator[None]:
-        task = asyncio.create_task(Watchers(context).run())
+    async def watching(self, context: Context, *, idle_seconds: float = 5) -> AsyncIterator[None]:
+        task = asyncio.create_task(Watchers(context, idle_seconds=idle_seconds).run())
         try:
             yield
         finally:
@@ -186,6 +186,13 @@ class Engine:
 @pytest.fixture
 async def engine(database: Database, sshd: SshServer) -> AsyncIterator[Engine]:
     """Without Redis: nobody is woken, nothing is told, and everything goes on."""
+    async with engine_on(database, sshd) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def engine_on(database: Database, sshd: SshServer) -> AsyncIterator[Engine]:
+    """An engine whose one proxy host is this server."""
     root = Path(tempfile.mkdtemp(prefix="v2v-", dir="/tmp"))
     made = Engine(root, database, sshd, f"unix://{root}/no-redis.sock")
     try:

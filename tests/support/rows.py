@@ -19,7 +19,8 @@ from app.services import admission, attempts, imports
 from app.services.specs import VmImportCreate
 
 GIB = 2**30
-SEALER = Sealer(b"k" * 32)
+KEY = b"k" * 32
+SEALER = Sealer(KEY)
 VIRT_V2V = VirtV2vStatus(
     version="2.2.0",
     inputs=("disk", "libvirtxml", "ova"),
