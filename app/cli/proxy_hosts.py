@@ -95,7 +95,8 @@ def _enrol(
 ) -> None:
     """Accept the offered key if there is one to accept, then show the checked host."""
     path = f"{HOSTS}/{host['id']}"
-    if host["host_key"] is None and host["status"]["offered_host_key"] is None:
+    is_shown = host["status"]["fingerprint"] is not None
+    if not is_shown and (host["host_key"] is None or fingerprint is not None):
         host = service.post(f"{path}/check")
     offered, shown = host["status"]["offered_host_key"], host["status"]["fingerprint"]
     if fingerprint is not None and fingerprint != shown:

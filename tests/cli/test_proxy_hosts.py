@@ -124,6 +124,13 @@ def test_a_host_whose_key_is_known_is_only_checked(stand_in: StandIn) -> None:
     assert stand_in.bodies("PATCH", HOST) == []
 
 
+def test_a_known_key_is_compared_with_the_expected_fingerprint(stand_in: StandIn) -> None:
+    stand_in.on("POST", HOSTS, answer(a_host("checking", offered=None), 201))
+    wanted = ["--address", "x", "--accept-fingerprint"]
+    assert run(stand_in, "proxy-hosts", "add", "p1", *wanted, FINGERPRINT).exit_code == 0
+    assert run(stand_in, "proxy-hosts", "add", "p1", *wanted, "SHA256:other").exit_code == 1
+
+
 def test_a_check_of_a_host_that_is_not_up_ends_with_1(stand_in: StandIn) -> None:
     down = a_host("unreachable")
     down["status"]["problem"] = {"title": "It does not answer", "code": "host_unreachable", "detail": "No."}
