@@ -102,7 +102,6 @@ def _responses(*more: type[NotFoundError]) -> Responses:
     operation_id="streamEvents",
     summary="Follow all imports",
     status_code=status.HTTP_200_OK,
-    status_code=200,
     response_class=EventStream,
     responses=_responses(),
 )
@@ -129,7 +128,6 @@ async def stream_events(
     operation_id="streamImportEvents",
     summary="Follow one import until it ends",
     status_code=status.HTTP_200_OK,
-    status_code=200,
     response_class=EventStream,
     responses=_responses(NotFoundError) | {204: {"description": "The import's end has been told already."}},
 )

@@ -1,6 +1,6 @@
 """Problem documents (RFC 9457): every failure of a request in one form, and what each route may answer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -94,7 +94,7 @@ async def _validation_error(_: Request, error: Exception) -> ProblemResponse:
     found = error.errors()
     if any(fault["type"] in MALFORMED for fault in found):
         return problem_response(InvalidRequestError("The body is not well-formed JSON."))
-    faults = tuple(_field_error(fault) for fault in found)
+    faults = tuple(_field_error(fault, error.body) for fault in found)
     header = next((fault for fault in faults if fault.pointer.startswith("header:")), None)
     if header is not None:
         return problem_response(InvalidRequestError(f"{header.pointer}: {header.detail}"))
@@ -102,12 +102,25 @@ async def _validation_error(_: Request, error: Exception) -> ProblemResponse:
     return problem_response(UnprocessableError(detail, errors=faults))
 
 
-def _field_error(fault: Mapping[str, Any]) -> FieldError:
+def _field_error(fault: Mapping[str, Any], body: object) -> FieldError:
     """Faults in the body have a JSON pointer; those elsewhere say where: `query:limit`."""
     where, *path = fault["loc"]
-    name = "/".join(_escaped(part) for part in path)
+    name = "/".join(_escaped(part) for part in (_in_body(path, body) if where == "body" else path))
     pointer = (f"/{name}" if name else "") if where == "body" else f"{where}:{name}"
     return FieldError(pointer=pointer, code=str(fault["type"]), detail=_sentence(str(fault["msg"])))
+
+
+def _in_body(path: Sequence[Any], body: object) -> list[Any]:
+    """The path without what pydantic adds: the kind that it took a member of a union for."""
+    found: list[Any] = []
+    for number, part in enumerate(path, start=1):
+        if isinstance(body, dict | list):
+            members = body if isinstance(body, dict) else dict(enumerate(body))
+            if part not in members and number < len(path):
+                continue
+            body = members.get(part)
+        found.append(part)
+    return found
 
 
 def _escaped(part: object) -> str:
