@@ -3,7 +3,7 @@
 import asyncio
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import asyncssh
 
@@ -104,21 +104,25 @@ class SshProxy:
 
     async def _finished(self, command: str, stdin: bytes) -> asyncssh.SSHCompletedProcess:
         try:
-            process = await self._session(command, stdin)
+            process = await self._session(command)
+            # A command that has ended by now takes no more input; its status tells.
+            with suppress(OSError):
+                process.stdin.write(stdin)
+                process.stdin.write_eof()
             return await process.wait()
         finally:
             self._channels.release()
 
-    async def _session(self, command: str, stdin: bytes | None) -> asyncssh.SSHClientProcess[bytes]:
+    async def _session(self, command: str) -> asyncssh.SSHClientProcess[bytes]:
         """Open a session. sshd may count one that has just ended for a moment longer than we do."""
         for _ in range(SESSION_TRIES):
             try:
-                return await self._connection.create_process(command, input=stdin, encoding=None)
+                return await self._connection.create_process(command, encoding=None)
             except asyncssh.ChannelOpenError:
                 if self.is_closed:
                     raise
             await asyncio.sleep(SESSION_RETRY_SECONDS)
-        return await self._connection.create_process(command, input=stdin, encoding=None)
+        return await self._connection.create_process(command, encoding=None)
 
     def _forget(self, task: asyncio.Task[asyncssh.SSHCompletedProcess]) -> None:
         self._running.discard(task)
@@ -130,7 +134,7 @@ class SshProxy:
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Channel]:
         """A channel to a long-lived command; leaving the context closes its standard input."""
         with self._told():
-            process = await self._session(self._command(argv, {}), None)
+            process = await self._session(self._command(argv, {}))
         try:
             yield SshChannel(process, self._lost)
         finally:

@@ -1,6 +1,7 @@
 """An attempt's directories and files on a host, and its fence."""
 
 import asyncio
+import os
 import stat
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ from app.errors import FencedError, HostCommandError, WorkDirUnusableError
 from app.proxy.agent_client import HostAgent, JobState
 from tests.support.hosts import agent_at
 
+NOBODY = 65534
 HOSTILE_NAMES = ["", ".", "..", "../evil", "a/b", "/etc/passwd", "nul\0byte", ".hidden", "job", "tmp"]
 
 
@@ -122,6 +124,15 @@ async def test_a_work_directory_that_others_may_write_is_refused(work_dir: Path)
     (work_dir / "open").chmod(0o777)
     with pytest.raises(WorkDirUnusableError, match="Others may write"):
         await agent_at(work_dir / "open").ready()
+
+
+async def test_a_work_directory_that_became_another_users_is_refused(
+    local_agent: HostAgent, work_dir: Path
+) -> None:
+    await local_agent.ready()
+    os.chown(work_dir, NOBODY, -1)
+    with pytest.raises(WorkDirUnusableError, match="another user"):
+        await local_agent.ready()
 
 
 async def test_a_program_that_vanished_is_put_back(local_agent: HostAgent, work_dir: Path) -> None:

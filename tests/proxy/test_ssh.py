@@ -85,6 +85,15 @@ async def test_bytes_go_in_and_out_whatever_they_are(proxy: SshProxy) -> None:
     assert (done.stdout, done.stderr, done.exit_status) == (data, b"", 0)
 
 
+async def test_without_input_a_command_reads_its_end(proxy: SshProxy) -> None:
+    assert (await proxy.run(["cat"], timeout_seconds=10)).stdout == b""
+
+
+async def test_a_command_that_ends_without_reading_its_input_has_a_status(proxy: SshProxy) -> None:
+    done = await proxy.run(["sh", "-c", "exit 3"], timeout_seconds=10, stdin=bytes(1 << 20))
+    assert done.exit_status == 3
+
+
 async def test_any_exit_status_is_a_result(proxy: SshProxy) -> None:
     done = await proxy.run(["sh", "-c", "echo no >&2; exit 7"], timeout_seconds=10)
     assert (done.exit_status, done.stderr) == (7, b"no\n")

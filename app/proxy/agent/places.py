@@ -58,6 +58,9 @@ def prepare(work_dir: str) -> None:
 def _check_private(directory: Path, forbidden: int) -> None:
     """Who could write here could make us run what they like."""
     found = directory.stat()
+    # With sudo, the user who logged in may own it.
+    if found.st_uid not in {0, os.geteuid(), int(os.environ.get("SUDO_UID", "0"))}:
+        raise WorkDirUnusableError(f"{str(directory)!r} belongs to another user.")
     if found.st_mode & forbidden:
         raise WorkDirUnusableError(f"Others may write in {str(directory)!r}.")
     if not os.access(directory, os.W_OK | os.X_OK):
