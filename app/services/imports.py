@@ -1,6 +1,6 @@
 """Imports: made, read, changed, cancelled, retried and deleted; and the only place where a state changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -379,7 +379,7 @@ async def told(session: AsyncSession, import_id: UUID, version: int) -> None:
     )
 
 
-async def counts(session: AsyncSession) -> Mapping[str, int]:
+async def counts(session: AsyncSession) -> dict[str, int]:
     """How many imports are in each state."""
     statement = select(col(VmImport.state), func.count()).group_by(col(VmImport.state))
     found = dict((await session.execute(statement)).all())

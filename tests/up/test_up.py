@@ -66,11 +66,11 @@ class Up:
     def children(self) -> list[int]:
         """Every process whose environment or arguments name the data directory."""
         assert self.process is not None
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != self.process.pid and self._is_ours(entry):
-                found.append(int(entry.name))
-        return found
+        return [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and int(entry.name) != self.process.pid and self._is_ours(entry)
+        ]
 
     def child(self, word: str) -> int | None:
         """The child whose command line ends with this word."""
