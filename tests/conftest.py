@@ -3,8 +3,8 @@
 pytest_plugins = [
     "tests.support.redis",
     "tests.support.database",
-    "tests.support.hosts",
     "tests.support.sshd",
+    "tests.support.hosts",
     "tests.support.running_api",
     "tests.support.selection",
 ]

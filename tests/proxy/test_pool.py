@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from app.errors import (
     WorkDirUnusableError,
 )
 from app.proxy.pool import ProxyPool
-from tests.support.sshd import SshServer, ssh_server
+from tests.support.sshd import HOST_PATH, SshServer, ssh_server
 
 
 @pytest.fixture
@@ -174,6 +173,6 @@ async def test_an_old_python_is_told_from_a_missing_one(
     old = tmp_path / "python3"
     old.write_text('#!/bin/sh\nprintf \'{"code": "python_missing", "detail": "python3 is 3.6.8."}\'\n')
     old.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
+    path = f"{tmp_path}:{HOST_PATH}"
     with ssh_server(path=path) as server, pytest.raises(PythonMissingError, match=r"3\.6\.8"):
         await pool.agent(server.address(work_dir))

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import os
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +22,7 @@ from app.errors import (
 from app.proxy import ssh
 from app.proxy.pool import put_in_place
 from app.proxy.ssh import CHANNELS, SshProxy, connect
-from tests.support.sshd import SshServer, free_port, ssh_server
+from tests.support.sshd import HOST_PATH, SshServer, free_port, ssh_server
 
 WORK_DIR = Path("/tmp/unused")
 ODD_WORDS = [
@@ -254,7 +253,7 @@ async def test_sudo_is_asked_without_a_password_and_its_refusal_is_told(
     tmp_path: Path, work_dir: Path
 ) -> None:
     stand_in(tmp_path / "sudo", 'echo "sudo: a password is required" >&2; exit 1')
-    with ssh_server(path=f"{tmp_path}:{os.environ['PATH']}") as server:
+    with ssh_server(path=f"{tmp_path}:{HOST_PATH}") as server:
         connected = await connect(server.address(work_dir, sudo=True))
         with pytest.raises(SudoRefusedError):
             await put_in_place(connected, f"{work_dir}/agent/program")
@@ -263,7 +262,7 @@ async def test_sudo_is_asked_without_a_password_and_its_refusal_is_told(
 
 async def test_with_sudo_the_command_and_its_words_go_through_it(tmp_path: Path) -> None:
     stand_in(tmp_path / "sudo", '[ "$1 $2" = "-n --" ] || exit 9; shift 2; exec "$@"')
-    with ssh_server(path=f"{tmp_path}:{os.environ['PATH']}") as server:
+    with ssh_server(path=f"{tmp_path}:{HOST_PATH}") as server:
         connected = await connect(server.address(WORK_DIR, sudo=True))
         done = await connected.run(["printf", "%s\\0", *ODD_WORDS], timeout_seconds=10)
         connected.close()

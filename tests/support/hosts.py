@@ -18,6 +18,7 @@ from app.proxy.agent_client import HostAgent, JobState, JobStatus
 from app.proxy.base import Channel, CommandResult, HostAddress
 from app.proxy.pool import put_in_place
 from app.proxy.program import agent_program
+from tests.support.sshd import HOST_PATH
 from tests.support.waiting import until
 
 
@@ -54,7 +55,7 @@ class LocalProxy:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "PATH": HOST_PATH, **(environment or {})},
         )
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -68,7 +69,10 @@ class LocalProxy:
     @asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Channel]:
         process = await asyncio.create_subprocess_exec(
-            *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PATH": HOST_PATH},
         )
         try:
             yield LocalChannel(process)

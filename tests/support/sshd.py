@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from app.proxy.base import HostAddress
 PROGRAM = "/usr/sbin/sshd"
 """sshd wants to be called by an absolute path."""
 START_SECONDS = 10
+HOST_PATH = f"{sys.base_prefix}/bin:{os.environ['PATH']}"
+"""PATH on the host. This interpreter comes first: what version managers put there starts ten times slower."""
 
 
 @dataclass
@@ -29,7 +32,7 @@ class SshServer:
 
     directory: Path
     port: int = 0
-    path: str = os.environ["PATH"]
+    path: str = HOST_PATH
     """PATH on the host: put a directory of stand-ins first. HOME is empty, so that no shell changes it."""
     host_key: str = ""
     client_key: SecretStr = field(default_factory=lambda: SecretStr(""))
@@ -180,7 +183,7 @@ def _name(pid: int) -> str:
 def ssh_server(*, path: str | None = None) -> Iterator[SshServer]:
     """A running server of one's own."""
     with tempfile.TemporaryDirectory(prefix="sshd-", dir="/tmp") as name:
-        server = SshServer(Path(name), path=path or os.environ["PATH"])
+        server = SshServer(Path(name), path=path or HOST_PATH)
         server.prepare()
         server.start()
         try:
