@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
 from fastapi.security import APIKeyQuery
 from fastapi.security.http import HTTPAuthorizationCredentials
+from pydantic import BeforeValidator
 from starlette.types import Receive, Scope, Send
 
 from app.actions.show_imports import snapshot
@@ -77,9 +78,18 @@ def _cursor(
     return Cursor.parse(text) if text else None
 
 
+def _split(given: object) -> object:
+    """`types=import,progress` is `types=import&types=progress`."""
+    if not isinstance(given, list):
+        return given
+    return [name for text in given for name in str(text).split(",")]
+
+
 def _filter(
     labels: LabelsDep,
-    types: Annotated[list[EventType] | None, Query(description="Only events of these types.")] = None,
+    types: Annotated[
+        list[EventType] | None, Query(description="Only events of these types."), BeforeValidator(_split)
+    ] = None,
     import_id: Annotated[
         list[UUID] | None, Query(max_length=1000, description="Only events of these imports.")
     ] = None,

@@ -19,6 +19,8 @@ from app.models.events import EventType
 READ_SECONDS: Final = 2.0
 BLOCK_SECONDS: Final = 3.0
 PAGE_EVENTS: Final = 500
+BATCH_EVENTS: Final = 100
+"""Told to all clients in one go, while nothing else of this process runs."""
 MAX_CONNECTIONS: Final = 8
 NO_IMPORT: Final = UUID(int=0)
 SCRIPT: Final = (Path(__file__).parent / "position.lua").read_text(encoding="utf-8")
@@ -111,9 +113,8 @@ class Feed:
 
     async def news(self, after: EventId) -> list[Event]:
         """What came after an event; waits for it a few seconds."""
-        read = self._waiting.xread(
-            {keys.LIVE: str(after)}, count=PAGE_EVENTS, block=int(BLOCK_SECONDS * 1000)
-        )
+        block = int(BLOCK_SECONDS * 1000)
+        read = self._waiting.xread({keys.LIVE: str(after)}, count=BATCH_EVENTS, block=block)
         answer = await _answer(read, BLOCK_SECONDS + READ_SECONDS)
         return [event_of(entry_id, fields) for _, entries in answer for entry_id, fields in entries]
 

@@ -12,6 +12,7 @@ from app.events.feed import Feed
 from app.events.frames import Event
 from app.events.inbox import INBOX_BYTES, End, EventFilter, Inbox
 
+START_SECONDS: Final = 3.0
 RETRY_SECONDS: Final = 0.5
 EndedTokens = Callable[[set[UUID]], Awaitable[set[UUID]]]
 """Those of the tokens that are good no longer."""
@@ -36,11 +37,16 @@ class EventsHub:
         self._inbox_bytes = inbox_bytes
         self._inboxes: set[Inbox] = set()
         self.is_reading = False
+        self._tried = asyncio.Event()
         self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        """Clients may come from now on; with Redis there, they are not refused."""
         self._tasks = [asyncio.create_task(self._keep_reading()), asyncio.create_task(self._keep_pinging())]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                await self._tried.wait()
 
     @property
     def client_count(self) -> int:
@@ -126,6 +132,7 @@ class EventsHub:
         position = await self.feed.position()
         epoch, after, added = position.epoch, position.last, position.added
         self.is_reading = True
+        self._tried.set()
         while True:
             events = await self.feed.news(after)
             for event in events:
@@ -150,4 +157,5 @@ class EventsHub:
         if self.is_reading:
             log.warning("events.lost", reason=end.value, error=why, clients=len(self._inboxes))
         self.is_reading = False
+        self._tried.set()
         self._close_all(end)

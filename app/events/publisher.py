@@ -20,8 +20,8 @@ PUBLISH_SECONDS: Final = 2.0
 PAUSE_SECONDS: Final = 1.0
 """After a Redis that didn't answer in time nobody waits for it again so soon."""
 REPLAY_EVENTS: Final = 300
-KEPT_SECONDS: Final = 24 * 3600
-"""How long an ended import's events are kept."""
+KEPT_SECONDS: Final = 3600
+"""How long an ended import's events are kept: who comes back later gets a snapshot."""
 MAX_CONNECTIONS: Final = 16
 PROGRESS_MEMBERS: Final = ("progress", "disk_progress")
 SCRIPT: Final = (Path(__file__).parent / "publish.lua").read_text(encoding="utf-8")

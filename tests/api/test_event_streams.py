@@ -10,8 +10,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app.models.columns import now
 from app.models.data_centers import DataCenter
+from app.models.events import ProgressEvent
 from app.models.imports import VmImport
+from app.models.progress import Progress
 from app.models.state import ImportState
 from app.models.storage_domains import StorageDomain
 from app.services import tokens
@@ -81,6 +84,18 @@ async def test_streams_are_filtered(live_api: RunningApi, row: VmImport, domain:
     await live_api.change(other)
     for listener in listeners:
         assert (await listener.next()).data["id"] == str(other.id)
+
+
+@pytest.mark.parametrize("query", ["types=import&types=message", "types=import,message"])
+async def test_types_are_chosen(live_api: RunningApi, row: VmImport, query: str) -> None:
+    listener = await live_api.listen(f"/v1/events?{query}")
+    await listener.next()
+    progress = ProgressEvent(
+        import_id=row.id, attempt=1, seq=9, at=now(), progress=Progress(), disk_progress=()
+    )
+    await live_api.state.events.publish_progress(progress, labels={})
+    await live_api.change(row)
+    assert (await listener.next()).name == "import"
 
 
 @pytest.mark.parametrize(

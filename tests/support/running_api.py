@@ -72,7 +72,6 @@ async def run_api(settings: Settings) -> AsyncIterator[RunningApi]:
     async with api.database.session() as session:
         for role in Role:
             await add_token(session, role.value, role)
-    await until(lambda: api.state.hub.is_reading)
     try:
         async with api.admin, api.stack:
             yield api
