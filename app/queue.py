@@ -76,7 +76,7 @@ def worker_options(url: str, *, turn_timeout_seconds: float) -> WorkerOptions:
 
 
 def redis_settings(url: str) -> RedisSettings:
-    """arq's settings for a `redis://`, `rediss://` or `unix://` URL; raises ValueError for another one."""
+    """Settings of arq for a `redis://`, `rediss://` or `unix://` URL; raises ValueError for another one."""
     parts = urlsplit(url)
     if parts.scheme not in {"redis", "rediss", "unix"}:
         raise ValueError(f"The Redis URL must begin with redis://, rediss:// or unix://, not {parts.scheme}:")

@@ -112,7 +112,7 @@ async def _move(turn: Turn, error: MovedError) -> Again | None:
         if saved.row.state != ImportState.RUNNING:
             return Again(0)
         await attempts.end(saved.session, saved.attempt, Outcome.MOVED, error.reason.to_problem())
-        await imports.requeue(saved.session, saved.row)
+        await imports.requeue(saved.session, saved.row, holds_source=False)
     await turn.announce()
     return None
 

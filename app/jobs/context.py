@@ -61,13 +61,9 @@ class Context:
             if self.passes.done >= mine:
                 return
             seen = self.passes.asked
-            admitted = await self._admit()
+            async with self.database.session() as session:
+                admitted, failed = await admission.admit(session)
             self.passes.done = seen
         await asyncio.gather(*(self.queue.wake(import_id) for import_id in admitted))
-
-    async def _admit(self) -> list[UUID]:
-        async with self.database.session() as session:
-            admitted, failed = await admission.admit(session)
         for import_id in (*admitted, *failed):
             await self.announce(import_id)
-        return admitted

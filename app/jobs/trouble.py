@@ -1,7 +1,7 @@
 """What becomes of a turn that failed for a reason that may go away: patience, and its end."""
 
 from app import logs
-from app.actions.probe_host import UNREACHABLE
+from app.actions.probe_host import UNREACHABLE, status_with
 from app.db import Session
 from app.errors import AppError, DeadlineError, HostError, HostKeyUnverifiedError, Problem
 from app.jobs.claims import Claim, Trouble
@@ -9,13 +9,16 @@ from app.jobs.step import Again
 from app.models.attempts import Outcome
 from app.models.columns import now
 from app.models.imports import Direction, VmImport
-from app.models.state import ENDED, ImportState
+from app.models.proxy_hosts import HostState
+from app.models.state import ENDED, ImportState, StepName
 from app.models.vms import DiskState, VmState
-from app.services import attempts, imports, targets, timeline
+from app.services import attempts, checks, imports, proxy_hosts, targets, timeline
 from app.settings import Settings
 
 GOES_AWAY = (*UNREACHABLE, HostKeyUnverifiedError)
 """The host can't be reached as it is recorded: an administrator, or time, puts that right."""
+UNMADE = frozenset({StepName.CHOOSE_PROXY_HOST, StepName.READ_CONFIG})
+"""The steps before anything is made."""
 MOST_TRIES = 5
 """Everything else that failed so often, one time after the other, fails for good."""
 
@@ -28,13 +31,41 @@ async def bear(claim: Claim, error: Exception) -> Again | None:
     async with claim.saving() as (session, row):
         if row.state in ENDED:
             return None
-        row.troubled_since = row.troubled_since or now()
-        row.troubles += 1
-        if _is_patient(row, error, claim.context.settings):
-            return Trouble(claim.context.settings.host_retry_seconds, problem.detail)
-        again = await _lose_patience(session, row, problem)
-    await claim.context.announce(claim.row.id)
+        if isinstance(error, GOES_AWAY) and await _may_move(session, row):
+            await _move(session, row, error)
+            again: Again | None = None
+        else:
+            again = await _count(session, row, error, problem, claim.context.settings)
+    if not isinstance(again, Trouble):
+        await claim.context.announce(claim.row.id)
     return again
+
+
+async def _may_move(session: Session, row: VmImport) -> bool:
+    """Whether nothing was made yet, the host is ours to choose, and another one is up."""
+    is_unmade = row.state == ImportState.RUNNING and row.direction == Direction.FORWARD and row.step in UNMADE
+    return is_unmade and row.spec.get("proxy_host_id") is None and await checks.is_another_up(session, row)
+
+
+async def _move(session: Session, row: VmImport, error: HostError) -> None:
+    """Back to the queue, for another host. This one is no choice until a probe has found it again."""
+    attempt = await attempts.current(session, row)
+    if row.proxy_host_id is not None:
+        host = await proxy_hosts.get(session, row.proxy_host_id)
+        await proxy_hosts.save_status(session, host.id, status_with(host, HostState.UNREACHABLE, error))
+    if attempt is not None:
+        await attempts.end(session, attempt, Outcome.MOVED, error.to_problem())
+    await imports.requeue(session, row, holds_source=True)
+
+
+async def _count(
+    session: Session, row: VmImport, error: Exception, problem: Problem, settings: Settings
+) -> Again | None:
+    row.troubled_since = row.troubled_since or now()
+    row.troubles += 1
+    if _is_patient(row, error, settings):
+        return Trouble(settings.host_retry_seconds, problem.detail)
+    return await _lose_patience(session, row, problem)
 
 
 def _problem(claim: Claim, error: Exception) -> Problem:

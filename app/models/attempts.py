@@ -17,7 +17,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     MOVED = "moved"
-    """The host didn't hold the source; the import went back to the queue."""
+    """The host didn't hold the source, or didn't answer at all; the import went back to the queue."""
 
 
 class Attempt(SQLModel, table=True):

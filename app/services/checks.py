@@ -1,11 +1,13 @@
-"""Periodic checks: which proxy hosts are due for a probe."""
+"""Proxy hosts as their last probes found them: which are due for another, which are up."""
 
 from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from app.models.columns import now
+from app.models.imports import VmImport
 from app.models.proxy_hosts import HostState, ProxyHost
 
 
@@ -13,6 +15,16 @@ async def hosts_due(session: AsyncSession, *, check_seconds: float, retry_second
     """Hosts whose last probe is too long ago; one that doesn't answer is asked again sooner."""
     hosts = (await session.execute(select(ProxyHost))).scalars()
     return [host for host in hosts if _is_due(host, check_seconds, retry_seconds)]
+
+
+async def is_another_up(session: AsyncSession, row: VmImport) -> bool:
+    """Whether the data center has a usable proxy host besides the import's own and those left out."""
+    statement = select(ProxyHost).where(
+        col(ProxyHost.data_center_id) == row.data_center_id, col(ProxyHost.enabled).is_(True)
+    )
+    left_out = {row.proxy_host_id, *row.excluded_host_ids}
+    hosts = (await session.execute(statement)).scalars()
+    return any(host.status.state is HostState.UP and host.id not in left_out for host in hosts)
 
 
 def _is_due(host: ProxyHost, check_seconds: float, retry_seconds: float) -> bool:

@@ -95,9 +95,9 @@ def calm(row: VmImport) -> bool:
     return was_told
 
 
-async def requeue(session: AsyncSession, row: VmImport) -> None:
-    """Back to the queue, where the import keeps its place: the host doesn't hold the source."""
-    if row.proxy_host_id is not None:
+async def requeue(session: AsyncSession, row: VmImport, *, holds_source: bool) -> None:
+    """Back to the queue, with its place there; a host without the source is left out from now on."""
+    if row.proxy_host_id is not None and not holds_source:
         row.excluded_host_ids = (*row.excluded_host_ids, row.proxy_host_id)
     move(row, ImportState.QUEUED)
     timeline.note(session, row, "moved", proxy_host_id=str(row.proxy_host_id))

@@ -3,6 +3,6 @@
 from app import logs
 from tests.support.engine import engine
 
-logs.configure(log_format="json", level="warning")
+logs.configure(log_format="json", level="error")
 
 __all__ = ["engine"]

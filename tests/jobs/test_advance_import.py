@@ -163,6 +163,18 @@ async def test_an_unreachable_host_is_waited_for_and_clients_see_why(engine: Eng
     assert (row.state, row.retry, row.troubles) == ("succeeded", None, 0)
 
 
+async def test_another_host_takes_over_before_anything_is_made(engine: Engine) -> None:
+    context = await engine.context()
+    import_id = await engine.queue()
+    other = await engine.second_host()
+    await engine.set_host(port=1)
+    async with engine.watching(context):
+        row = await engine.drive(context, import_id)
+    assert (row.state, row.proxy_host_id) == ("succeeded", other)
+    tried = await engine.attempts(import_id)
+    assert [attempt.outcome for attempt in tried] == ["moved", "succeeded"]
+
+
 async def test_a_host_that_stays_away_fails_the_import_in_the_end(engine: Engine) -> None:
     context = await engine.context(host_unreachable_limit_seconds=0.5)
     import_id = await engine.queue()

@@ -145,7 +145,7 @@ async def test_when_no_host_holds_the_source_the_import_fails_with_what_the_last
         assert attempt is not None
         problem = SourceNotFoundError("There is no /srv/images/web-1.img.").to_problem()
         await attempts.end(session, attempt, Outcome.MOVED, problem)
-        await imports.requeue(session, row)
+        await imports.requeue(session, row, holds_source=False)
     await site.admit()
     row = await site.row(import_id)
     assert row.problem is not None
