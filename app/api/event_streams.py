@@ -70,7 +70,8 @@ async def _listener(
 
 def _cursor(
     last_event_id: Annotated[
-        str | None, Header(description="The `id` of the last event seen; EventSource sends it.")
+        str | None,
+        Header(alias="Last-Event-ID", description="The `id` of the last event seen; EventSource sends it."),
     ] = None,
     cursor: Annotated[str | None, Query(description="The same, for a new page.")] = None,
 ) -> Cursor | None:

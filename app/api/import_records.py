@@ -69,7 +69,7 @@ async def get_import_log(
         str | None, Header(alias="Range", description="One byte range, such as `bytes=-4096`.")
     ] = None,
     if_range: Annotated[
-        str | None, Header(description="With any, the whole is sent: a log has no ETag.")
+        str | None, Header(alias="If-Range", description="With any, the whole is sent: a log has no ETag.")
     ] = None,
 ) -> Response:
     """Progress bars are left out, secrets masked; of a very long log, the head and the tail are kept. While

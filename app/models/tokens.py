@@ -54,8 +54,19 @@ class StreamTicket(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
 
 
+_UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+STREAM_PATH = rf"/v1/events|/v1/imports/{_UUID}/events"
+"""The paths of event streams: what a ticket can be for."""
+
+
 class StreamTicketCreate(Shape):
-    path: str = ShapeField(min_length=1, max_length=2048, examples=["/v1/events"])
+    """A query part of the path is left out: the ticket is good for the stream with every filter."""
+
+    path: str = ShapeField(
+        max_length=2048,
+        examples=["/v1/events"],
+        json_schema_extra={"pattern": rf"^({STREAM_PATH})(\?.*)?$"},
+    )
 
 
 class StreamTicketCreated(Shape):

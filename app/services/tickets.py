@@ -11,13 +11,12 @@ from sqlmodel import col
 
 from app.errors import FieldError, UnauthorizedError, UnprocessableError
 from app.models.columns import now
-from app.models.tokens import ApiToken, StreamTicket, StreamTicketCreated
+from app.models.tokens import STREAM_PATH, ApiToken, StreamTicket, StreamTicketCreated
 from app.secrets import hash_token, new_token
 from app.services import tokens
 
 PREFIX: Final = "v2vs"
-_UUID: Final = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_STREAMS: Final = re.compile(rf"/v1/events|/v1/imports/{_UUID}/events", re.ASCII)
+_STREAMS: Final = re.compile(STREAM_PATH, re.ASCII)
 
 
 def stream_path(path: str) -> str:
