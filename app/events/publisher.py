@@ -57,6 +57,7 @@ class Events:
         self._publish = self._redis.register_script(SCRIPT)
         self._live_events = live_events
         self._pause_until = 0.0
+        self._is_failing = False
 
     async def publish_import(
         self,
@@ -106,6 +107,7 @@ class Events:
         except (RedisError, OSError) as error:
             self._note(error)
             return {}
+        self._note(None)
         return {import_id: _kept(*fields) for import_id, fields in zip(import_ids, found, strict=True)}
 
     async def forget(self, import_id: UUID) -> bool:
@@ -143,13 +145,19 @@ class Events:
         except (RedisError, OSError) as error:
             self._note(error)
             return False
+        self._note(None)
         return True
 
     def _is_pausing(self) -> bool:
         return asyncio.get_running_loop().time() < self._pause_until
 
-    def _note(self, error: Exception) -> None:
-        log.warning("events.redis_failed", error=str(error) or type(error).__name__)
+    def _note(self, error: Exception | None) -> None:
+        """Whether Redis answered. An outage is one line in the log, however much isn't told meanwhile."""
+        if error is not None and not self._is_failing:
+            log.warning("events.redis_failed", error=str(error) or type(error).__name__)
+        if error is None and self._is_failing:
+            log.info("events.redis_is_back")
+        self._is_failing = error is not None
         # A Redis that hangs costs every caller the whole timeout; one that refuses costs nothing.
         if "imeout" in type(error).__name__:
             self._pause_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
