@@ -8,7 +8,7 @@ _left_out: list[str] = []
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    _left_out.extend(item.nodeid for item in items)
+    _left_out.extend(item.nodeid for item in items if item.get_closest_marker("long"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
