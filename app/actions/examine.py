@@ -17,7 +17,7 @@ from app.errors import (
 from app.models.imports import Allocation, ImportProperties, VmProperties
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import DomainHostStatus, StorageDomain
-from app.models.vm import Concern, Severity, SourceDisk, VmConfig
+from app.models.vm import Concern, ConcernSeverity, SourceDisk, VmConfig
 from app.proxy.agent_client import HostAgent
 from app.services.placement import WORK_BYTES_AT_LEAST
 from app.services.specs import VmImportCreate
@@ -83,7 +83,7 @@ def refusals(
     critical = {
         concern.code: concern.message
         for concern in found.concerns
-        if concern.severity is Severity.CRITICAL and concern.code not in spec.accept_concerns
+        if concern.severity is ConcernSeverity.CRITICAL and concern.code not in spec.accept_concerns
     }
     if critical:
         told = "; ".join(f"{code}: {message}" for code, message in critical.items())

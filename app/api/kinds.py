@@ -13,7 +13,7 @@ from app.destinations import DESTINATIONS
 from app.errors import problem_classes
 from app.models.common import Json, Shape
 from app.models.state import PAGE_NUMBER, StepName
-from app.models.vm import Severity
+from app.models.vm import ConcernSeverity
 from app.sources import SOURCES
 
 router = APIRouter(prefix="/v1/kinds", tags=["kinds"], route_class=ServiceRoute)
@@ -36,7 +36,7 @@ class StepKind(Shape):
 
 class ConcernKind(Shape):
     code: str
-    severity: Severity
+    severity: ConcernSeverity
     title: str
     hint: str
 

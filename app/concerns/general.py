@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from app.concerns.rule import Finding, Rule
-from app.models.vm import PowerState, Severity, VmConfig
+from app.models.vm import ConcernSeverity, PowerState, VmConfig
 
 
 def _running(config: VmConfig) -> Iterator[Finding]:
@@ -51,56 +51,56 @@ def _uefi(config: VmConfig) -> Iterator[Finding]:
 GENERAL: tuple[Rule, ...] = (
     Rule(
         "vm_running",
-        Severity.CRITICAL,
+        ConcernSeverity.CRITICAL,
         "The VM is running",
         "Shut the VM down, then import it.",
         _running,
     ),
     Rule(
         "no_disks",
-        Severity.CRITICAL,
+        ConcernSeverity.CRITICAL,
         "The VM has no disks",
         "Attach the VM's disks at the source.",
         _no_disks,
     ),
     Rule(
         "disk_unreadable",
-        Severity.CRITICAL,
+        ConcernSeverity.CRITICAL,
         "A disk can't be read from the proxy host",
         "Give the disk as a file or block device on the proxy host, or leave it out with `include: false`.",
         _unreadable_disks,
     ),
     Rule(
         "snapshots_present",
-        Severity.WARNING,
+        ConcernSeverity.WARNING,
         "The VM has snapshots",
         "Remove the snapshots first if the older states are not wanted.",
         _snapshots,
     ),
     Rule(
         "nic_without_network",
-        Severity.WARNING,
+        ConcernSeverity.WARNING,
         "A NIC's network is not known",
         "Map the NIC by its MAC address in `nics`.",
         _nics_without_network,
     ),
     Rule(
         "uefi_variables_lost",
-        Severity.WARNING,
+        ConcernSeverity.WARNING,
         "UEFI variables are not imported",
         "Check the boot order after the import; the guest's fallback loader is used.",
         _uefi,
     ),
     Rule(
         "no_nics",
-        Severity.INFO,
+        ConcernSeverity.INFO,
         "The VM has no NIC",
         "Add a NIC after the import if the VM is to have a network.",
         _no_nics,
     ),
     Rule(
         "resources_unknown",
-        Severity.INFO,
+        ConcernSeverity.INFO,
         "Memory or CPU count is not known",
         "Set `vm.memory_bytes` and `vm.cpu_count`.",
         _no_memory,

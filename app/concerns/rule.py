@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from app.models.vm import Concern, Severity, VmConfig
+from app.models.vm import Concern, ConcernSeverity, VmConfig
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Rule:
     """`code` is stable; `hint` says what to do about it."""
 
     code: str
-    severity: Severity
+    severity: ConcernSeverity
     title: str
     hint: str
     find: Callable[[VmConfig], Iterator[Finding]]

@@ -17,7 +17,7 @@ class PowerState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Severity(StrEnum):
+class ConcernSeverity(StrEnum):
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
@@ -31,7 +31,7 @@ class Concern(_Frozen):
     """A coded finding about a source VM; a critical one refuses the import unless it is accepted."""
 
     code: str
-    severity: Severity
+    severity: ConcernSeverity
     message: str
     disk_id: str | None = None
     nic_id: str | None = None

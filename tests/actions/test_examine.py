@@ -11,7 +11,7 @@ from app.actions.examine import Examination, examine, refusals, with_properties
 from app.errors import SourceNotFoundError, UnknownReferenceError
 from app.models.proxy_hosts import HostStatus, ProxyHost
 from app.models.storage_domains import StorageDomain
-from app.models.vm import Severity, SourceDisk, VmConfig
+from app.models.vm import ConcernSeverity, SourceDisk, VmConfig
 from app.proxy.agent_client import HostAgent
 from app.services.placement import WORK_BYTES_AT_LEAST
 from app.services.specs import VmImportCreate
@@ -98,7 +98,9 @@ async def test_a_disk_that_is_left_out_is_not_in_the_vm(local_agent: HostAgent, 
 async def test_a_vm_without_a_disk_left_is_a_critical_concern(local_agent: HostAgent, tmp_path: Path) -> None:
     wanted = request(source(tmp_path, "vda"), disks=[{"source_disk_id": "vda", "include": False}])
     found = await examined(local_agent, tmp_path, wanted)
-    assert "no_disks" in [concern.code for concern in found.concerns if concern.severity is Severity.CRITICAL]
+    assert "no_disks" in [
+        concern.code for concern in found.concerns if concern.severity is ConcernSeverity.CRITICAL
+    ]
     assert codes(found, wanted) == ["concerns_not_accepted"]
     accepting = wanted.model_copy(update={"accept_concerns": ("no_disks",)})
     assert codes(found, accepting) == []
