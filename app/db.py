@@ -1,5 +1,8 @@
 """The database: an engine, sessions, and the schema that this program needs."""
 
+import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +13,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, func, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.errors import SchemaMismatchError
@@ -38,6 +41,13 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
+def _end_transaction(connection: Any, *_: Any) -> None:
+    """Before a connection is thrown away: a cursor that somebody still refers to would keep its write lock."""
+    # A second cancel changes nothing: the driver's thread rolls back before it closes.
+    with contextlib.suppress(asyncio.CancelledError, SQLAlchemyError, sqlite3.Error):
+        connection.rollback()
+
+
 def make_engine(url: str) -> AsyncEngine:
     """An engine for SQLite (WAL, foreign keys on) or PostgreSQL."""
     if make_url(url).get_backend_name() != "sqlite":
@@ -45,6 +55,7 @@ def make_engine(url: str) -> AsyncEngine:
     engine = create_async_engine(url)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    event.listen(engine.sync_engine, "invalidate", _end_transaction)
     return engine
 
 
