@@ -13,13 +13,18 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, func, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.errors import SchemaMismatchError
 
 Session = AsyncSession
 """A session, for those who hand it on to the services."""
+ValueRefusedError = DataError
+"""The database can't hold a value, such as a NUL character in a text."""
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
+"""What is raised when the database can't be reached or doesn't answer."""
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 ADMISSION_LOCK = 0x7632_7661
@@ -42,7 +47,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _end_transaction(connection: Any, *_: Any) -> None:
-    """Before a connection is thrown away: a cursor that somebody still refers to would keep its write lock."""
+    """Before a connection is thrown away: a cursor that is still referred to would keep its write lock."""
     # A second cancel changes nothing: the driver's thread rolls back before it closes.
     with contextlib.suppress(asyncio.CancelledError, SQLAlchemyError, sqlite3.Error):
         connection.rollback()

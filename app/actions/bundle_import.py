@@ -10,10 +10,8 @@ from typing import IO, Any, Final
 from uuid import UUID
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from app.actions.read_log import read_log
-from app.db import Database
+from app.db import Database, Session
 from app.models.attempts import Attempt
 from app.models.imports import VmImport
 from app.models.proxy_hosts import ProxyHost
@@ -64,7 +62,7 @@ async def chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
             yield chunk
 
 
-async def _texts(session: AsyncSession, row: VmImport) -> dict[str, str]:
+async def _texts(session: Session, row: VmImport) -> dict[str, str]:
     shown = await imports.public(session, row)
     happened = await timeline.page(session, row.id, after=None, limit=MOST_ENTRIES)
     texts = {
@@ -86,14 +84,14 @@ async def _texts(session: AsyncSession, row: VmImport) -> dict[str, str]:
 
 
 async def _record(
-    session: AsyncSession, table: type[ProxyHost | StorageDomain], id_: UUID | None, fields: set[str]
+    session: Session, table: type[ProxyHost | StorageDomain], id_: UUID | None, fields: set[str]
 ) -> dict[str, Any] | None:
     """The row's open fields; a record that was deleted since is left out."""
     row = await session.get(table, id_) if id_ is not None else None
     return row.model_dump(mode="json", include=fields) if row is not None else None
 
 
-def _versions(session: AsyncSession) -> dict[str, str]:
+def _versions(session: Session) -> dict[str, str]:
     return {
         "v2v-import-service": version("v2v-import-service"),
         "python": platform.python_version(),

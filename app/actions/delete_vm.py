@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from app.db import Database
+from app.db import Database, Session
 from app.destinations import destination_of
 from app.destinations.base import Destination
 from app.errors import AppError, ConflictError, HostError, HostUnreachableError
@@ -69,7 +67,7 @@ async def delete_vm(
         return await vms.remove(session, await vms.locked(session, vm_id))
 
 
-async def _removal(session: AsyncSession, vm: Vm, sealer: Sealer) -> _Removal:
+async def _removal(session: Session, vm: Vm, sealer: Sealer) -> _Removal:
     domain = await storage_domains.get(session, vm.storage_domain_id)
     destination = destination_of(domain.kind)
     only = destination.host_id(destination.Settings.model_validate(domain.settings))
@@ -85,9 +83,7 @@ async def _removal(session: AsyncSession, vm: Vm, sealer: Sealer) -> _Removal:
     return _Removal(destination, plan, attempt_id, turn=turn, is_released=False, hosts=hosts)
 
 
-async def _hosts(
-    session: AsyncSession, vm: Vm, only: UUID | None, sealer: Sealer
-) -> list[HostAddress | AppError]:
+async def _hosts(session: Session, vm: Vm, only: UUID | None, sealer: Sealer) -> list[HostAddress | AppError]:
     near = await vms.hosts_near(session, vm)
     return [_address(host, sealer) for host in near if only in {None, host.id}]
 

@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.state import AppState
 from app.api.work import AfterCommit, Work, work_session
+from app.db import Session
 from app.errors import ForbiddenError
 from app.models.state import Role
 from app.models.tokens import ApiToken
@@ -45,7 +45,7 @@ def after_commit(request: Request) -> AfterCommit:
     return work.after
 
 
-async def _reading(state: StateDep) -> AsyncIterator[AsyncSession]:
+async def _reading(state: StateDep) -> AsyncIterator[Session]:
     async with state.database.reading() as session:
         yield session
 
@@ -80,8 +80,8 @@ ViewerDep = Annotated[Caller, Depends(_with_role(Role.VIEWER))]
 OperatorDep = Annotated[Caller, Depends(_with_role(Role.OPERATOR))]
 AdminDep = Annotated[Caller, Depends(_with_role(Role.ADMIN))]
 
-SessionDep = Annotated[AsyncSession, Depends(work_session)]
+SessionDep = Annotated[Session, Depends(work_session)]
 """One writing transaction a request, committed before the answer is sent and before what follows it."""
-ReadingDep = Annotated[AsyncSession, Depends(_reading, scope="function")]
+ReadingDep = Annotated[Session, Depends(_reading, scope="function")]
 """One reading transaction."""
 AfterCommitDep = Annotated[AfterCommit, Depends(after_commit)]

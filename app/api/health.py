@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.deps import StateDep
 from app.api.problems import DatabaseUnavailableError, described
 from app.api.state import AppState
+from app.db import UNAVAILABLE
 from app.errors import SchemaMismatchError
 from app.models.common import Shape
 from app.services import imports, proxy_hosts, workers
@@ -62,7 +62,7 @@ async def _readiness(state: AppState) -> Readiness:
         version = await state.database.schema_version()
         async with state.database.reading() as session:
             count = await workers.count(session)
-    except (SchemaMismatchError, SQLAlchemyError, OSError) as error:
+    except (SchemaMismatchError, *UNAVAILABLE, OSError) as error:
         is_schema = isinstance(error, SchemaMismatchError)
         told = str(error) if is_schema else "The database can't be reached."
         return Readiness(

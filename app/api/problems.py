@@ -7,10 +7,10 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
 from app import logs
+from app.db import UNAVAILABLE, ValueRefusedError
 from app.errors import (
     AppError,
     FieldError,
@@ -79,7 +79,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
-    for kind in (OperationalError, InterfaceError, DataError):
+    for kind in (*UNAVAILABLE, ValueRefusedError):
         app.add_exception_handler(kind, _database_error)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -111,14 +111,15 @@ def _field_error(fault: Mapping[str, Any], body: object) -> FieldError:
 
 
 def _in_body(path: Sequence[Any], body: object) -> list[Any]:
-    """The path without what pydantic adds: the kind that it took a member of a union for."""
+    """The path without what pydantic adds: the kind that it took a member of a union for, and `[key]`."""
     found: list[Any] = []
     for number, part in enumerate(path, start=1):
-        if isinstance(body, dict | list):
-            members = body if isinstance(body, dict) else dict(enumerate(body))
-            if part not in members and number < len(path):
-                continue
-            body = members.get(part)
+        is_last = number == len(path)
+        members = body if isinstance(body, dict) else dict(enumerate(body)) if isinstance(body, list) else {}
+        is_kind = not is_last and (part not in members or members.get("kind") == part)
+        if is_kind or (is_last and part == "[key]" and part not in members):
+            continue
+        body = members.get(part)
         found.append(part)
     return found
 
@@ -142,7 +143,7 @@ async def _http_exception(request: Request, error: Exception) -> ProblemResponse
 
 
 async def _database_error(_: Request, error: Exception) -> ProblemResponse:
-    if isinstance(error, DataError):
+    if isinstance(error, ValueRefusedError):
         return problem_response(UnprocessableError("A value can't be kept by the database."))
     log.error("api.database_failed", error=str(error.__cause__ or error))
     return problem_response(DatabaseUnavailableError())

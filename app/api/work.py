@@ -9,10 +9,10 @@ from typing import Any, Final, TypeVar
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import logs
 from app.api.state import AppState
+from app.db import Session
 from app.errors import InvalidRequestError, UnavailableError
 from app.services import idempotency
 from app.services.idempotency import Claim, KeptAnswer
@@ -55,9 +55,9 @@ class Work:
         self._state = state
         self._claim = claim
         self._stack = AsyncExitStack()
-        self._session: AsyncSession | None = None
+        self._session: Session | None = None
 
-    async def session(self) -> AsyncSession:
+    async def session(self) -> Session:
         """The transaction; with a key, one that others with the same key wait for."""
         if self._session is None:
             self._session = await self._stack.enter_async_context(self._state.database.session())
@@ -94,7 +94,7 @@ class ServiceRoute(APIRoute):
         return handle_request
 
 
-async def work_session(request: Request) -> AsyncSession:
+async def work_session(request: Request) -> Session:
     """The dependency that makes a route's work a transaction."""
     work: Work = request.state.work
     return await work.session()

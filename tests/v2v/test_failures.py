@@ -19,7 +19,7 @@ DATA = Path(__file__).parents[1] / "data"
         ("libguestfs error: /out/vm-sda: No space left on device", "host_no_space"),
         ("not enough free space for conversion on filesystem '/'. 10.0 MB free < 100 MB", "guest_no_space"),
         (
-            "unable to mount the disk image for writing. This has probably happened because Windows Hibernation",
+            "unable to mount the disk image for writing. It is probably because Windows Hibernation",
             "hibernated_windows",
         ),
         ("libguestfs error: could not find key to open LUKS encrypted /dev/sda2", "encrypted_disk"),
