@@ -66,9 +66,7 @@ class HibernatedWindowsError(KnownFailureError):
 class DirtyFilesystemError(KnownFailureError):
     code, title = "filesystem_unclean", "A file system of the guest can't be mounted for writing"
     hint = "Start the VM, let it check its file systems, shut it down cleanly, then retry."
-    pattern = (
-        r"mounted? .*read-?only|mount_ro|unable to mount|could not mount"
-    )
+    pattern = r"mounted? .*read-?only|mount_ro|unable to mount|could not mount"
 
 
 class MissingDriversError(KnownFailureError):
@@ -118,9 +116,7 @@ class RegistryError(KnownFailureError):
 
 class ApplianceError(KnownFailureError):
     code, title = "appliance_failed", "libguestfs could not start its appliance on the proxy host"
-    hint = (
-        "Run `libguestfs-test-tool` on the proxy host; read its last lines."
-    )
+    hint = "Run `libguestfs-test-tool` on the proxy host; read its last lines."
     pattern = (
         r"guestfs_launch failed|appliance (closed the connection|.*failed)|supermin|"
         r"child process died unexpectedly|could not access kvm"

@@ -1,55 +1,43 @@
 """Reads virt-v2v's output: bytes in, events out. Pure, and the same for any split of the bytes.
 
 The log holds standard output and standard error merged: with `--machine-readable=stream:stdout` each message
-comes twice, as a line of JSON and as a plain line; the bar comes from nbdcopy (2.x) or qemu-img (1.x) and
+comes twice, as a line of JSON and as plain lines; the bar comes from nbdcopy (2.x) or qemu-img (1.x) and
 carries no disk number, so it belongs to the last `Copying disk i/n` before it.
 """
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from app.models.events import Severity
+from app.v2v.stages import stage_name
+from app.v2v.text import plain
 
 LONGEST_LINE: Final = 64 * 1024
 """A line that is longer is cut into several: memory stays bounded whatever comes."""
 
-STAGES: Final = (
-    ("Setting up the source", "setting_up_source"),
-    ("Opening the source", "opening_source"),
-    ("Creating an overlay", "creating_overlay"),
-    ("Inspecting the source", "inspecting"),
-    ("Inspecting the overlay", "inspecting"),
-    ("Detecting if this guest uses BIOS or UEFI", "checking_firmware"),
-    ("Checking if the guest needs BIOS or UEFI", "checking_firmware"),
-    ("Checking for sufficient free disk space in the guest", "checking_free_space"),
-    ("Checking filesystem integrity before", "checking_filesystems_before"),
-    ("Checking filesystem integrity after", "checking_filesystems_after"),
-    ("Estimating space required", "estimating_space"),
-    ("Converting", "converting"),
-    ("Setting a random seed", "setting_random_seed"),
-    ("Setting the machine ID", "setting_machine_id"),
-    ("Setting the hostname", "customizing"),
-    ("SELinux relabelling", "relabelling"),
-    ("Mapping filesystem data", "mapping_filesystems"),
-    ("Closing the overlay", "closing_overlay"),
-    ("Assigning disks to buses", "assigning_buses"),
-    ("Setting up the destination", "setting_up_destination"),
-    ("Initializing the target", "setting_up_destination"),
-    ("Copying disk", "copying"),
-    ("Creating output metadata", "creating_metadata"),
-    ("Finishing off", "finishing"),
-)
-"""The beginnings of virt-v2v's stage lines, of versions 1.x to 2.10, and our stable names for them."""
-UNKNOWN_STAGE: Final = "other"
-
 _COPYING = re.compile(r"Copying disk (\d{1,6})/(\d{1,6})")
 _PLAIN_STAGE = re.compile(r"\[\s*\d+\.\d+\] (.+)")
-_PLAIN_SAID = re.compile(r"virt-v2v: (warning|error): (.*)")
+_PLAIN_SAID = re.compile(r"virt-v2v: (?:(warning|error): )?(.*)")
+_PLAIN_ERROR = re.compile(rb"virt-v2v: error: ")
+_REPORTING = "If reporting bugs"
+"""What virt-v2v adds to each error."""
 _BAR = re.compile(r"\S?\s*(\d{1,3})% \[[*-]*\]?\s*")
 _OLD_BAR = re.compile(r"\s*\((\d{1,3}(?:\.\d+)?)/100%\)\s*")
 _LINE_END = re.compile(rb"[\r\n]")
+_NEVER_JSON = re.compile(
+    r"virt-v2v: (?:unrecognized|invalid|ambiguous) option .*"
+    r"|virt-v2v: option '.*' (?:requires|doesn't allow) .*"
+    r"|virt-v2v: error: .* could not be started: .*"
+    r"|Fatal error: exception .*"
+    r"|(?:nbdcopy|nbdkit|qemu-img|qemu-nbd|libguestfs|supermin): (?!.*\b(?:debug|trace):)"
+    r".*\b(?:error|failed|cannot|could not|denied|refused)\b.*",
+    re.IGNORECASE,
+)
+"""Errors that come only as plain lines: of the option parser, of the programs that virt-v2v starts, and of
+the one who couldn't start virt-v2v. `nbdcopy command failed, see earlier error messages` means these.
+"""
 
 
 @dataclass(frozen=True)
@@ -91,9 +79,9 @@ Event = Stage | DiskStarted | DiskPercent | Said
 class Reading:
     """What the bytes held: the events, and the lines to be kept.
 
-    `kept` is the log as a person reads it: whole lines, without bars, JSON twins and empty lines. `consumed`
-    is by how many bytes the end of the last whole line moved on: from there another reader, told the disk
-    that was being copied, goes on exactly.
+    `kept` is virt-v2v's log as a person would have seen it: its plain lines, without the bars, the JSON twins
+    and empty lines. `consumed` is how many bytes were understood for good: from there another reader, told
+    the disk that was being copied, goes on exactly.
     """
 
     events: tuple[Event, ...]
@@ -113,77 +101,113 @@ class OutputReader:
     def feed(self, data: bytes) -> Reading:
         """The next bytes."""
         self._rest += data
-        return self._read()
+        return self._read(is_end=False)
 
     def finish(self) -> Reading:
         """No more bytes come: a last line without an end counts too."""
-        if not self._rest:
-            return Reading((), b"", 0)
-        self._rest += b"\n"
-        reading = self._read()
-        return replace(reading, consumed=reading.consumed - 1)
+        return self._read(is_end=True)
 
-    def _read(self) -> Reading:
+    def _read(self, *, is_end: bool) -> Reading:
         events: list[Event] = []
-        kept = bytearray()
-        lines, consumed = self._lines()
-        for line in lines:
-            found, keep = self._understand(line)
+        kept: list[bytes] = []
+        consumed = 0
+        while (record := self._record(consumed, is_end=is_end)) is not None:
+            lines, consumed = record
+            found, is_kept = self._understand(lines)
             events += found
-            if keep:
-                kept += line + b"\n"
-        return Reading(tuple(events), bytes(kept), consumed)
+            kept += [line + b"\n" for line in lines if is_kept and line.strip()]
+        self._rest = self._rest[consumed:]
+        return Reading(tuple(events), b"".join(kept), consumed)
 
-    def _lines(self) -> tuple[list[bytes], int]:
-        """The whole lines that are there now, and how many bytes they took."""
-        lines: list[bytes] = []
-        start = 0
-        while True:
-            end = _LINE_END.search(self._rest, start, start + LONGEST_LINE)
-            if end is not None:
-                lines.append(self._rest[start : end.start()])
-                start = end.end()
-            elif len(self._rest) - start >= LONGEST_LINE:
-                lines.append(self._rest[start : start + LONGEST_LINE])
-                start += LONGEST_LINE
-            else:
-                self._rest = self._rest[start:]
-                return lines, start
+    def _record(self, start: int, *, is_end: bool) -> tuple[list[bytes], int] | None:
+        """The lines that belong together, and where they end; None while they aren't all there.
 
-    def _understand(self, line: bytes) -> tuple[list[Event], bool]:
-        """The line's events, and whether it is kept in the log."""
-        text = line.decode("utf-8", errors="replace")
+        Only a plain error has more than one: its last line is known by what follows it.
+        """
+        first = self._line(start, is_end=is_end)
+        if first is None:
+            return None
+        lines, end = [first[0]], first[1]
+        if self._machine_readable or not _PLAIN_ERROR.match(lines[0]):
+            return lines, end
+        while end - start < LONGEST_LINE:
+            following = self._line(end, is_end=is_end)
+            if following is None:
+                return (lines, end) if is_end else None
+            if _begins_anew(_text(following[0])):
+                break
+            lines.append(following[0])
+            end = following[1]
+        return lines, end
+
+    def _line(self, start: int, *, is_end: bool) -> tuple[bytes, int] | None:
+        """The line that begins at `start`, and where the next one does; None while it isn't whole."""
+        found = _LINE_END.search(self._rest, start, start + LONGEST_LINE)
+        if found is not None:
+            return self._rest[start : found.start()], found.end()
+        left = len(self._rest) - start
+        if left >= LONGEST_LINE or (is_end and left):
+            end = start + min(left, LONGEST_LINE)
+            return self._rest[start:end], end
+        return None
+
+    def _understand(self, lines: list[bytes]) -> tuple[list[Event], bool]:
+        """The events, and whether the lines are kept in the log."""
+        text = _text(lines[0])
         if not text.strip():
             return [], False
         if (percent := _percent(text)) is not None:
             return self._percents(percent), False
         if not self._machine_readable:
-            return self._plain(text), True
+            return self._plain(text, lines[1:]), True
         message = _json_message(text)
-        return ([], True) if message is None else (self._message(*message), False)
+        return (_never_json(text), True) if message is None else (self._message(*message), False)
 
     def _percents(self, percent: float) -> list[Event]:
         return [] if self.disk is None else [DiskPercent(self.disk, percent)]
 
-    def _plain(self, text: str) -> list[Event]:
+    def _plain(self, text: str, more: list[bytes]) -> list[Event]:
         if (stage := _PLAIN_STAGE.fullmatch(text)) is not None:
             return self._stage(stage.group(1))
-        if (said := _PLAIN_SAID.fullmatch(text)) is not None:
-            return [Said(Severity(said.group(1)), said.group(2))]
-        return []
+        said = _PLAIN_SAID.fullmatch(text)
+        if said is not None and said.group(1):
+            return [_said(Severity(said.group(1)), "\n".join([said.group(2), *map(_text, more)]))]
+        if error := _never_json(text):
+            return error
+        return [] if said is None else [_said(Severity.INFO, said.group(2))]
 
     def _message(self, kind: str, text: str) -> list[Event]:
-        if kind == "message":
-            return self._stage(text)
-        return [Said(Severity(kind), text)]
+        return self._stage(text) if kind == "message" else [_said(Severity(kind), text)]
 
     def _stage(self, text: str) -> list[Event]:
-        stage = Stage(_stage_name(text), text)
+        stage = Stage(stage_name(text), plain(text).strip())
         copying = _COPYING.match(text)
         if copying is None:
             return [stage]
-        self.disk, self.of = int(copying.group(1)), int(copying.group(2))
-        return [stage, DiskStarted(self.disk, self.of)]
+        number, of = int(copying.group(1)), int(copying.group(2))
+        if not 1 <= number <= of:
+            return [stage]
+        self.disk, self.of = number, of
+        return [stage, DiskStarted(number, of)]
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", errors="replace")
+
+
+def _said(severity: Severity, text: str) -> Said:
+    return Said(severity, plain(text).strip())
+
+
+def _never_json(text: str) -> list[Event]:
+    found = _NEVER_JSON.fullmatch(text)
+    return [] if found is None else [_said(Severity.ERROR, text.removeprefix("virt-v2v: error: "))]
+
+
+def _begins_anew(text: str) -> bool:
+    """Whether the line is none of those that an error's first line is followed by."""
+    is_message = _PLAIN_STAGE.fullmatch(text) or _PLAIN_SAID.fullmatch(text)
+    return bool(is_message) or text.startswith(_REPORTING) or _percent(text) is not None
 
 
 def _percent(text: str) -> float | None:
@@ -202,9 +226,6 @@ def _json_message(text: str) -> tuple[str, str] | None:
     if not isinstance(message, dict):
         return None
     kind, said = message.get("type"), message.get("message")
-    known = kind in {"message", *Severity}
-    return (str(kind), said) if known and isinstance(said, str) else None
-
-
-def _stage_name(text: str) -> str:
-    return next((name for beginning, name in STAGES if text.startswith(beginning)), UNKNOWN_STAGE)
+    if not isinstance(kind, str) or not isinstance(said, str):
+        return None
+    return (kind, said) if kind in {"message", *Severity} else None

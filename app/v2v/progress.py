@@ -7,14 +7,22 @@ from app.models.progress import DiskCopyState, DiskProgress, Progress
 from app.v2v.output import DiskPercent, DiskStarted, Event, Stage
 
 WINDOW_SECONDS: Final = 30.0
-"""The rate is that of the last so many seconds."""
+"""The rate is that of the last so many seconds, or of the last two points where they lie further apart."""
+FEWEST_POINTS: Final = 2
+"""So many points make a rate."""
 SHORTEST_SECONDS: Final = 1.0
 """Two points that lie closer say nothing about the rate."""
 AFTER_COPY: Final = frozenset({"creating_metadata", "finishing"})
+MOST_DISKS: Final = 1000
+"""So many are shown of those that only virt-v2v speaks of."""
 
 
 class ProgressTracker:
-    """The progress of one conversion. Goes on from what was saved; times are monotonic seconds."""
+    """The progress of one conversion. Goes on from what was saved; times are monotonic seconds.
+
+    `bytes_copied` is computed from percents: virt-v2v counts no bytes. Without every disk's size there is no
+    total, and no percent of the whole.
+    """
 
     def __init__(self, disk_progress: tuple[DiskProgress, ...], progress: Progress) -> None:
         self.progress = progress
@@ -43,7 +51,7 @@ class ProgressTracker:
         known = len(self.disk_progress)
         self.disk_progress += tuple(
             DiskProgress(number=extra, label=f"disk {extra}")
-            for extra in range(known + 1, min(of, known + 1000) + 1)
+            for extra in range(known + 1, min(of, MOST_DISKS) + 1)
         )
         self._complete(number - 1)
         self._advance(number, 0.0)
@@ -78,8 +86,10 @@ class ProgressTracker:
 
     def _rate(self, at_seconds: float, copied: int) -> float | None:
         """Bytes per second over the window; None while it can't be told."""
-        self._points.append((at_seconds, copied))
-        while self._points[0][0] < at_seconds - WINDOW_SECONDS:
+        if not self._points or self._points[-1][1] != copied:
+            self._points.append((at_seconds, copied))
+        # One point before the window stays, for a percent of a large disk takes longer than the window.
+        while len(self._points) > FEWEST_POINTS and self._points[1][0] <= at_seconds - WINDOW_SECONDS:
             self._points.popleft()
         began, first = self._points[0]
         took = at_seconds - began
