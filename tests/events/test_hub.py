@@ -22,6 +22,8 @@ async def test_streams_end_with_bye_when_redis_is_gone_and_new_ones_are_refused(
     bye = await listener.next()
     assert (bye.name, bye.id, bye.data["reason"]) == ("bye", cursor, "events_unavailable")
     assert await listener.rest() == []
+    # A stream may see it a moment before the hub does.
+    await until(lambda: not stage.hub.is_reading)
     with pytest.raises(EventsUnavailableError) as refused:
         stage.hub.check()
     assert refused.value.retry_after_seconds is not None
