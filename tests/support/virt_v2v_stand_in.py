@@ -10,7 +10,8 @@ V2V_STAND_IN_DIR, `control.json` may change its ways:
     seconds        how long everything before the copy takes
     copy_seconds   how long the copy takes
 
-Each start appends a line with its process id to `starts`.
+Each start appends a line with its process id to `starts`; each bar appends when it was written, in seconds of
+the system's clock, and its percent to `bars`.
 """
 
 import json
@@ -208,6 +209,10 @@ def _numbered(line: bytes, number: int, of: int) -> bytes:
 def _replay(lines: list[bytes], seconds: float) -> None:
     for line in lines:
         say(line)
+        bar = re.search(rb"(\d+)% \[", line)
+        if bar is not None:
+            with (HERE / "bars").open("a") as bars:
+                bars.write(f"{time.time()} {int(bar.group(1))}\n")
         time.sleep(seconds / len(lines))
 
 
