@@ -3,7 +3,7 @@
 
     .venv/bin/python bench/event_latency.py [SECONDS]
 
-The whole road: a log file on the proxy host, sshd, the watcher, Redis, the hub, HTTP. The stand-in of the tests
+The whole road: a log file on the proxy host, sshd, the watcher, Redis, the hub, HTTP; the tests' stand-in
 is the virt-v2v. Prints the number of bars and the median, 95th percentile and largest delay in milliseconds.
 """
 
