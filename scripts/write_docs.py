@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the parts of the documentation that follow from the code: problem codes, and settings.
+"""Writes what follows from the code in the documentation: problem codes, settings, the OpenAPI document.
 
 `--check` writes nothing and tells by its exit code whether the files are current.
 """
@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import app  # noqa: E402  the checkout must be found first
+from app.api import openapi  # noqa: E402
 from app.errors import AppError, problem_classes  # noqa: E402
+from app.main import create_app  # noqa: E402
 from app.settings import Settings  # noqa: E402
 
 NEVER_SHOWN = frozenset({"fenced"})
@@ -25,18 +27,30 @@ PROGRAMS = ("app.cli.__main__.", "app.proxy.agent.")
 
 
 def main() -> int:
-    stale = 0
-    parts = (("problems.md", "problems", problems), ("operators.md", "settings", settings))
-    for name, part, written in parts:
-        path = ROOT / "docs" / name
-        before = path.read_text(encoding="utf-8")
-        after = "\n".join(_replaced(before.split("\n"), part, written))
-        if after != before:
-            stale += 1
-            print(f"docs/{name} is not current: run scripts/write_docs.py")
-            if "--check" not in sys.argv:
-                path.write_text(after, encoding="utf-8")
+    stale = [name for name, written in _files() if _is_stale(ROOT / "docs" / name, written)]
     return 1 if stale and "--check" in sys.argv else 0
+
+
+def _files() -> Iterator[tuple[str, Callable[[str], str]]]:
+    """Each file, and how its text follows from the code and what it says now."""
+    yield "problems.md", lambda before: _with_part(before, "problems", problems)
+    yield "operators.md", lambda before: _with_part(before, "settings", settings)
+    yield "openapi.json", lambda _: openapi.text(create_app(Settings()))
+
+
+def _is_stale(path: Path, written: Callable[[str], str]) -> bool:
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    after = written(before)
+    if after == before:
+        return False
+    print(f"docs/{path.name} is not current: run scripts/write_docs.py")
+    if "--check" not in sys.argv:
+        path.write_text(after, encoding="utf-8")
+    return True
+
+
+def _with_part(text: str, part: str, written: Callable[[], Iterator[str]]) -> str:
+    return "\n".join(_replaced(text.split("\n"), part, written))
 
 
 def _replaced(lines: list[str], part: str, written: Callable[[], Iterator[str]]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from app.api.deps import StateDep
 from app.api.problems import DatabaseUnavailableError, described
 from app.api.state import AppState
 from app.db import UNAVAILABLE
-from app.errors import SchemaMismatchError
+from app.errors import SchemaMismatchError, UnprocessableError
 from app.models.common import Shape
 from app.services import imports, proxy_hosts, workers
 
@@ -42,7 +42,8 @@ async def health() -> Health:
     "/readyz",
     operation_id="getReadiness",
     summary="Whether the process can serve",
-    responses={503: {"model": Readiness, "description": "It can't; the body says why."}},
+    responses={503: {"model": Readiness, "description": "It can't; the body says why."}}
+    | described([UnprocessableError]),
 )
 async def readiness(
     state: StateDep,

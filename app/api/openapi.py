@@ -6,10 +6,11 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.api import problems, schema_names
+from app.api.answer_schemas import require_all_members
 from app.api.event_schemas import describe_streams
-from app.api.work import HEADER, LONGEST_KEY
+from app.api.operations import HEADERS, complete
 from app.errors import Problem
-from app.models.common import Json
 
 DESCRIPTION: Final = """\
 Imports virtual machines with virt-v2v. Create a data center, a proxy host and a storage domain; create an
@@ -27,13 +28,6 @@ TAGS: Final = (
     ("kinds", "What can be chosen, and the lists of codes."),
     ("health", "For supervisors, load balancers and Prometheus."),
 )
-IDEMPOTENCY_PARAMETER: Final[Json] = {
-    "name": HEADER,
-    "in": "header",
-    "required": False,
-    "description": "The same key with the same body is answered as the first time; kept for 24 hours.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"},
-}
 
 
 def install(app: FastAPI) -> None:
@@ -57,17 +51,35 @@ def document(app: FastAPI) -> dict[str, Any]:
         tags=[{"name": name, "description": text} for name, text in TAGS],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         servers=[{"url": "/", "description": "This server"}],
-        separate_input_output_schemas=False,
+        separate_input_output_schemas=True,
     )
-    schemas = made["components"]["schemas"]
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(problem.pop("$defs", {}))
-    schemas["Problem"] = problem
-    for path in made["paths"].values():
-        if "post" in path:
-            path["post"].setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
+    _add_components(made["components"])
+    for path, operations in made["paths"].items():
+        for method, operation in operations.items():
+            complete(path, method, operation)
+    made["components"]["examples"] = problems.examples(_codes(made["paths"]))
     describe_streams(made)
+    schema_names.rename(made)
+    require_all_members(made)
     return made
+
+
+def _add_components(components: dict[str, Any]) -> None:
+    schemas = components["schemas"]
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= problem.pop("$defs", {}) | {"Problem": problem}
+    components["headers"] = HEADERS
+
+
+def _codes(paths: dict[str, Any]) -> set[str]:
+    """The codes of all problems that operations tell of."""
+    return {
+        code
+        for operations in paths.values()
+        for operation in operations.values()
+        for response in operation["responses"].values()
+        for code in response.get("content", {}).get(problems.MEDIA_TYPE, {}).get("examples", ())
+    }
 
 
 def text(app: FastAPI) -> str:

@@ -1,6 +1,6 @@
 """Problem documents (RFC 9457): every failure of a request in one form, and what each route may answer."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -26,9 +26,12 @@ from app.errors import (
     UnavailableError,
     UnprocessableError,
     UnsupportedMediaTypeError,
+    json_pointer,
+    problem_classes,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
+EXAMPLES: Final = "#/components/examples/"
 ALWAYS: Final = (InvalidRequestError, UnauthorizedError, ForbiddenError, UnprocessableError)
 """What any operation behind a token may answer."""
 BY_STATUS: Final[Mapping[int, type[AppError]]] = {
@@ -105,8 +108,8 @@ async def _validation_error(_: Request, error: Exception) -> ProblemResponse:
 def _field_error(fault: Mapping[str, Any], body: object) -> FieldError:
     """Faults in the body have a JSON pointer; those elsewhere say where: `query:limit`."""
     where, *path = fault["loc"]
-    name = "/".join(_escaped(part) for part in (_in_body(path, body) if where == "body" else path))
-    pointer = (f"/{name}" if name else "") if where == "body" else f"{where}:{name}"
+    is_in_body = where == "body"
+    pointer = json_pointer(*_in_body(path, body)) if is_in_body else f"{where}:{'/'.join(map(str, path))}"
     return FieldError(pointer=pointer, code=str(fault["type"]), detail=_sentence(str(fault["msg"])))
 
 
@@ -122,12 +125,6 @@ def _in_body(path: Sequence[Any], body: object) -> list[Any]:
         body = members.get(part)
         found.append(part)
     return found
-
-
-def _escaped(part: object) -> str:
-    """A reference token (RFC 6901, section 3); a key of the client's may hold anything, so it is cut."""
-    plain = str(part).encode("utf-8", "replace").decode()[:200]
-    return plain.replace("~", "~0").replace("/", "~1")
 
 
 def _sentence(text: str) -> str:
@@ -160,17 +157,26 @@ def problems(*kinds: type[AppError]) -> Responses:
 
 
 def described(kinds: Iterable[type[AppError]]) -> Responses:
-    by_status: dict[int, list[type[AppError]]] = {}
+    told: Responses = {}
     for kind in kinds:
-        by_status.setdefault(kind.status, []).append(kind)
-    return {status: _response(found) for status, found in sorted(by_status.items())}
+        add_problem(told, kind)
+    return told
 
 
-def _response(kinds: list[type[AppError]]) -> dict[str, Any]:
-    examples = {kind.code: {"value": kind().to_problem().model_dump(mode="json")} for kind in kinds}
+def add_problem(responses: Responses, kind: type[AppError]) -> None:
+    """Tell of one more problem; its example stands among the components."""
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    told = responses.setdefault(str(kind.status), {"description": "", "content": {}})
+    content = told["content"].setdefault(MEDIA_TYPE, {"schema": schema, "examples": {}})
+    if kind.code not in content["examples"]:
+        content["examples"][kind.code] = {"$ref": f"{EXAMPLES}{kind.code}"}
+        told["description"] = "; ".join(filter(None, (told["description"], f"`{kind.code}`: {kind.title}")))
+
+
+def examples(codes: Collection[str]) -> dict[str, Any]:
+    """What `add_problem` refers to."""
     return {
-        "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in kinds),
-        "content": {
-            MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}, "examples": examples}
-        },
+        kind.code: {"value": kind().to_problem().model_dump(mode="json")}
+        for kind in problem_classes()
+        if kind.code in codes
     }

@@ -1,0 +1,291 @@
+"""Examples for the OpenAPI document: one small site, as its clients see it."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from app.actions.check_import import ChosenDomain, ChosenHost, ImportCheck, RequiredBytes
+from app.api.health import Health, Readiness
+from app.api.kinds import KINDS, Kinds
+from app.models.attempts import TimelineItem
+from app.models.common import Page
+from app.models.data_centers import DataCenterPublic, Network
+from app.models.imports import AttemptPublic
+from app.models.progress import DiskCopyState, DiskProgress, Progress
+from app.models.proxy_hosts import HostState, HostStatus, ProxyHostPublic, VirtV2vStatus
+from app.models.state import ImportState, Role, StepName
+from app.models.storage_domains import DomainHostStatus, DomainState, DomainStatus, StorageDomainPublic
+from app.models.tokens import ApiTokenCreated, ApiTokenPublic, StreamTicketCreated
+from app.models.vm import Concern, ConcernSeverity, Firmware, SourceNic
+from app.models.vms import DiskLocation, DiskPublic, DiskState, VmPublic, VmState
+from app.services.specs import ImportSpecPublic, VmImportPublic
+
+GIB: Final = 2**30
+AT: Final = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
+
+
+def _id(number: int) -> UUID:
+    return UUID(f"0196f1d2-7c1e-7000-8000-{number:012x}")
+
+
+DATA_CENTER_ID, DOMAIN_ID, HOST_ID, IMPORT_ID = _id(1), _id(0xA), _id(0xB), _id(0xC)
+VM_ID, DISK_ID, TOKEN_ID = _id(0xD), _id(0xE), _id(0xF)
+HOST_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZvciB0aGUgZXhhbXBsZXMgYWxvbmUsIG5vIGhvc3Qh"
+FINGERPRINT: Final = "SHA256:rZB9j3TAz0Rj3bJUVb5UdSm1jV6nT2FJVX1yLqQ0XsE"
+
+DATA_CENTER: Final = DataCenterPublic(
+    id=DATA_CENTER_ID,
+    name="north",
+    description="Rooms 1 and 2",
+    networks=(Network(name="servers", description="VLAN 20"),),
+)
+STORAGE_DOMAIN: Final = StorageDomainPublic(
+    id=DOMAIN_ID,
+    data_center_id=DATA_CENTER_ID,
+    name="store-1",
+    kind="directory",
+    settings={"path": "/srv/imported", "proxy_host_id": None},
+    max_concurrent_imports=4,
+    status=DomainStatus(
+        state=DomainState.UP,
+        checked_at=AT,
+        free_bytes=800 * GIB,
+        total_bytes=1000 * GIB,
+        proxy_hosts=(
+            DomainHostStatus(
+                proxy_host_id=HOST_ID, usable=True, free_bytes=800 * GIB, total_bytes=1000 * GIB
+            ),
+        ),
+    ),
+)
+PROXY_HOST: Final = ProxyHostPublic(
+    id=HOST_ID,
+    data_center_id=DATA_CENTER_ID,
+    name="proxy-1",
+    address="192.0.2.10",
+    port=22,
+    username="root",
+    sudo=False,
+    has_private_key=True,
+    has_password=False,
+    host_key=HOST_KEY,
+    work_dir="/var/lib/v2v-import",
+    virt_v2v_path="virt-v2v",
+    source_roots=("/srv/exports",),
+    environment={"LIBGUESTFS_BACKEND": "direct"},
+    max_concurrent_imports=None,
+    enabled=True,
+    status=HostStatus(
+        state=HostState.UP,
+        checked_at=AT,
+        offered_host_key=HOST_KEY,
+        fingerprint=FINGERPRINT,
+        virt_v2v=VirtV2vStatus(
+            version="2.2.0",
+            inputs=("disk", "libvirtxml", "ova"),
+            outputs=("local", "null", "vdsm"),
+            features=("virt-v2v-2.0", "mac-option"),
+        ),
+        cpu_count=8,
+        memory_bytes=32 * GIB,
+        free_bytes=200 * GIB,
+        boot_id="6f1f7c3a-2a5e-4a0c-9e3b-0f4d2c1b7a90",
+        running_imports=1,
+    ),
+)
+TOKEN: Final = ApiTokenPublic(
+    id=TOKEN_ID, name="night shift", role=Role.OPERATOR, created_at=AT, expires_at=None, revoked_at=None
+)
+IMPORT: Final = VmImportPublic(
+    id=IMPORT_ID,
+    state=ImportState.RUNNING,
+    step=StepName.CONVERT_DISKS,
+    stage="copying_disk",
+    queue=None,
+    spec=ImportSpecPublic.model_validate(
+        {
+            "source": {"kind": "ova", "path": "/srv/exports/web-1.ova"},
+            "storage_domain_id": str(DOMAIN_ID),
+            "vm": {"name": "web-1"},
+            "labels": {"team": "web"},
+        }
+    ),
+    storage_domain_id=DOMAIN_ID,
+    proxy_host_id=HOST_ID,
+    batch_id=None,
+    vm_id=VM_ID,
+    attempt=1,
+    attempts=(
+        AttemptPublic(
+            number=1, proxy_host_id=HOST_ID, started_at=AT, finished_at=None, outcome=None, problem=None
+        ),
+    ),
+    retry=None,
+    priority=5,
+    labels={"team": "web"},
+    progress=Progress(
+        percent=42.5,
+        bytes_copied=4_563_402_752,
+        bytes_total=10 * GIB,
+        bytes_per_second=104_857_600.0,
+        eta_seconds=59.0,
+    ),
+    disk_progress=(
+        DiskProgress(
+            number=1,
+            label="sda",
+            capacity_bytes=10 * GIB,
+            percent=42.5,
+            state=DiskCopyState.COPYING,
+            disk_id=DISK_ID,
+        ),
+    ),
+    warnings=(),
+    problem=None,
+    created_by="night shift",
+    created_at=AT,
+    started_at=AT,
+    finished_at=None,
+    version=7,
+)
+CHECK: Final = ImportCheck(
+    importable=True,
+    concerns=(Concern(code="no_nics", severity=ConcernSeverity.INFO, message="The VM has no NICs."),),
+    proxy_host=ChosenHost(id=HOST_ID, reason="it has the most free slots"),
+    storage_domain=ChosenDomain(id=DOMAIN_ID, free_bytes=800 * GIB),
+    command=("virt-v2v", "--machine-readable", "-i", "ova", "/srv/exports/web-1.ova", "-o", "local"),
+    required_bytes=RequiredBytes(work=GIB, target=10 * GIB),
+)
+TIMELINE_ITEM: Final = TimelineItem(
+    at=AT, kind="step_begun", attempt=1, details={"step": StepName.READ_CONFIG}
+)
+VM: Final = VmPublic(
+    id=VM_ID,
+    name="web-1",
+    description="",
+    state=VmState.DOWN,
+    data_center_id=DATA_CENTER_ID,
+    storage_domain_id=DOMAIN_ID,
+    import_id=IMPORT_ID,
+    cpu_count=2,
+    memory_bytes=4 * GIB,
+    os="debian12",
+    firmware=Firmware.BIOS,
+    nics=(SourceNic(id="nic-1", mac="52:54:00:12:34:56", network="servers", model="virtio"),),
+    disk_ids=(DISK_ID,),
+)
+DISK: Final = DiskPublic(
+    id=DISK_ID,
+    vm_id=VM_ID,
+    alias="web-1_Disk1",
+    state=DiskState.OK,
+    capacity_bytes=10 * GIB,
+    actual_bytes=3 * GIB,
+    format="qcow2",
+    allocation="sparse",
+    bus="virtio",
+    location=DiskLocation(proxy_host_id=None, path="/srv/imported/web-1/web-1-sda"),
+)
+
+ANSWERS: Final[tuple[BaseModel, ...]] = (
+    DATA_CENTER,
+    STORAGE_DOMAIN,
+    PROXY_HOST,
+    TOKEN,
+    ApiTokenCreated(**TOKEN.model_dump(), token="v2v_…"),  # noqa: S106  # an example
+    StreamTicketCreated(ticket="v2vt_…", expires_at=AT),
+    IMPORT,
+    CHECK,
+    Kinds(
+        sources=KINDS.sources[:1],
+        destinations=KINDS.destinations[:1],
+        steps=KINDS.steps,
+        concerns=KINDS.concerns[:1],
+        problems=KINDS.problems[:1],
+    ),
+    Health(),
+    Readiness(ready=True, database=True, schema_version="0001", redis=True, workers=1, problem=None),
+    VM,
+    DISK,
+    Page[DataCenterPublic](items=[DATA_CENTER], next_cursor=None),
+    Page[StorageDomainPublic](items=[STORAGE_DOMAIN], next_cursor=None),
+    Page[ProxyHostPublic](items=[PROXY_HOST], next_cursor=None),
+    Page[ApiTokenPublic](items=[TOKEN], next_cursor=None),
+    Page[VmImportPublic](items=[IMPORT], next_cursor="AZbx0nwecACAAAAAAAAADA"),
+    Page[TimelineItem](items=[TIMELINE_ITEM], next_cursor=None),
+    Page[VmPublic](items=[VM], next_cursor=None),
+    Page[DiskPublic](items=[DISK], next_cursor=None),
+)
+"""What operations answer."""
+
+DIRECTORY_DOMAIN: Final = {
+    "data_center_id": str(DATA_CENTER_ID),
+    "name": "store-1",
+    "kind": "directory",
+    "settings": {"path": "/srv/imported"},
+}
+BODIES: Final[dict[str, dict[str, Any]]] = {
+    "createDataCenter": {
+        "default": {"value": {"name": "north", "networks": [{"name": "servers", "description": "VLAN 20"}]}}
+    },
+    "updateDataCenter": {
+        "networks": {"summary": "Networks are replaced", "value": {"networks": [{"name": "servers"}]}}
+    },
+    "createStorageDomain": {
+        "directory": {"summary": "A directory on the proxy hosts", "value": DIRECTORY_DOMAIN},
+        "ovirt_data": {
+            "summary": "A mounted oVirt data domain",
+            "value": {
+                **DIRECTORY_DOMAIN,
+                "kind": "ovirt_data",
+                "settings": {"path": "/rhev/data-center/mnt/nas/0196f1d2-7c1e-7000-8000-0000000000aa"},
+            },
+        },
+        "null": {
+            "summary": "A rehearsal: nothing is kept",
+            "value": {**DIRECTORY_DOMAIN, "name": "rehearsal", "kind": "null", "settings": {}},
+        },
+    },
+    "updateStorageDomain": {
+        "limit": {"summary": "One import at a time", "value": {"max_concurrent_imports": 1}},
+        "path": {"summary": "Settings are merged", "value": {"settings": {"path": "/srv/imported-2"}}},
+    },
+    "createProxyHost": {
+        "default": {
+            "value": {
+                "data_center_id": str(DATA_CENTER_ID),
+                "name": "proxy-1",
+                "address": "192.0.2.10",
+                "private_key": "-----BEGIN OPENSSH PRIVATE KEY-----\n…\n-----END OPENSSH PRIVATE KEY-----\n",
+                "source_roots": ["/srv/exports"],
+            }
+        }
+    },
+    "updateProxyHost": {
+        "accept": {"summary": "Accept the key that it offers", "value": {"host_key": HOST_KEY}},
+        "drain": {"summary": "Begin nothing new there", "value": {"enabled": False}},
+    },
+    "createToken": {"default": {"value": {"name": "night shift", "role": "operator"}}},
+    "createStreamTicket": {"default": {"value": {"path": f"/v1/imports/{IMPORT_ID}/events"}}},
+}
+"""Requests, besides those that stand at their routes."""
+
+PARAMETERS: Final[dict[str, str]] = {
+    "data_center_id": str(DATA_CENTER_ID),
+    "storage_domain_id": str(DOMAIN_ID),
+    "proxy_host_id": str(HOST_ID),
+    "import_id": str(IMPORT_ID),
+    "vm_id": str(VM_ID),
+    "disk_id": str(DISK_ID),
+    "token_id": str(TOKEN_ID),
+    "If-Match": '"7"',
+    "Idempotency-Key": "5f0c1f2e-import-web-1",
+}
+TEXTS: Final[dict[str, str]] = {
+    "getImportLog": "virt-v2v: This is virt-v2v 2.2.0\n[   0.0] Setting up the source: -i ova\n",
+    "getVmMetadata": '<domain type="kvm"><name>web-1</name></domain>\n',
+    "getImportBundle": "PK…",
+    "getMetrics": '# TYPE v2v_import_imports gauge\nv2v_import_imports{state="running"} 3\n',
+}
