@@ -5,6 +5,8 @@ pytest_plugins = [
     "tests.support.database",
     "tests.support.sshd",
     "tests.support.hosts",
+    "tests.support.guest",
     "tests.support.running_api",
+    "tests.support.api",
     "tests.support.selection",
 ]
