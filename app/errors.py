@@ -26,6 +26,16 @@ class FieldError(BaseModel):
     detail: str
 
 
+def json_pointer(*parts: object) -> str:
+    """A JSON pointer of these members. A key of the client's may hold anything, so it is cut and mended."""
+    return "".join(f"/{_escaped(str(part))}" for part in parts)
+
+
+def _escaped(part: str) -> str:
+    plain = part.encode("utf-8", "replace").decode()[:200]
+    return plain.replace("~", "~0").replace("/", "~1")
+
+
 class Problem(BaseModel):
     """A problem document (RFC 9457): one form in HTTP answers, on imports and in events."""
 

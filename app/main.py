@@ -11,6 +11,7 @@ from app import logs
 from app.api import (
     data_centers,
     disks,
+    docs_page,
     event_streams,
     health,
     imports,
@@ -59,14 +60,15 @@ def create_app(settings: Settings) -> FastAPI:
         title="v2v-import-service",
         version=version("v2v-import-service"),
         lifespan=_lifespan(settings),
-        separate_input_output_schemas=False,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
     )
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
     openapi.install(app)
+    docs_page.install(app)
     app.add_middleware(middleware.BodyLimit, limit_bytes=settings.body_limit_bytes)
     app.add_middleware(middleware.AccessLog)
     return app

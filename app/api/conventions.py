@@ -1,12 +1,16 @@
 """ETags, If-Match and merge patches: alike for every resource."""
 
+import re
 from collections.abc import Collection
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Response
 
-from app.errors import FieldError, PreconditionFailedError, UnprocessableError
+from app.errors import FieldError, InvalidRequestError, PreconditionFailedError, UnprocessableError
 from app.models.common import Shape
+
+LIST_OF_TAGS: Final = r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'
+"""RFC 9110, section 13.1.1; for the document, since a malformed header is 400 rather than 422."""
 
 
 def etag(version: int) -> str:
@@ -24,9 +28,16 @@ class IfMatch:
     def __init__(
         self,
         if_match: Annotated[
-            str | None, Header(max_length=1000, description="Only if the resource is at this ETag.")
+            str | None,
+            Header(
+                alias="If-Match",
+                description="Only if the resource is at this ETag.",
+                json_schema_extra={"pattern": LIST_OF_TAGS},
+            ),
         ] = None,
     ) -> None:
+        if if_match is not None and not re.fullmatch(LIST_OF_TAGS, if_match):
+            raise InvalidRequestError("If-Match is no list of quoted ETags.")
         self._tags = None if if_match is None else {tag.strip() for tag in if_match.split(",")}
 
     def check(self, version: int) -> None:

@@ -1,13 +1,12 @@
 """`/v1/data-centers`."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from app.api.conventions import IfMatchDep, changes, set_etag
 from app.api.deps import AdminDep, ReadingDep, SessionDep, ViewerDep
-from app.api.pagination import PageDep, page_of
+from app.api.pagination import NameQuery, PageDep, page_of
 from app.api.problems import problems
 from app.api.work import ServiceRoute
 from app.errors import InUseError, NameInUseError, NotFoundError, PreconditionFailedError
@@ -39,7 +38,7 @@ async def index(
     caller: ViewerDep,
     session: ReadingDep,
     query: PageDep,
-    name: Annotated[str | None, Query(max_length=255, description="Only the one of this name.")] = None,
+    name: NameQuery = None,
 ) -> Page[DataCenterPublic]:
     found = await data_centers.page(session, name=name, before=query.before, limit=query.with_one_more)
     return page_of(found, query, show=data_centers.public, key=lambda row: row.id)
@@ -73,7 +72,7 @@ async def patch(
     if_match: IfMatchDep,
     response: Response,
 ) -> DataCenterPublic:
-    row = await data_centers.get(session, data_center_id)
+    row = await data_centers.get_locked(session, data_center_id)
     if_match.check(row.version)
     await data_centers.patch(session, row, changes(body))
     set_etag(response, row.version)
@@ -88,6 +87,6 @@ async def patch(
     responses=problems(NotFoundError, InUseError, PreconditionFailedError),
 )
 async def remove(data_center_id: UUID, caller: AdminDep, session: SessionDep, if_match: IfMatchDep) -> None:
-    row = await data_centers.get(session, data_center_id)
+    row = await data_centers.get_locked(session, data_center_id)
     if_match.check(row.version)
     await data_centers.remove(session, row)

@@ -20,7 +20,7 @@ def _labels(
 
 def _label(text: str) -> Label:
     key, colon, value = text.partition(":")
-    if colon and key:
+    if colon and key and "\0" not in text:
         return key, value
     detail = f"{text[:200]!r} is not of the form `key:value`."
     raise UnprocessableError(

@@ -11,6 +11,8 @@ from app.api.problems import problem_response
 from app.errors import AppError, InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
 
 WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT"})
+LONGEST_LENGTH: Final = 20
+"""Digits of a Content-Length."""
 
 log = logs.get("api")
 
@@ -34,7 +36,7 @@ class BodyLimit:
 
     async def _read(self, headers: Headers, receive: Receive) -> tuple[bytes, AppError | None]:
         announced = headers.get("content-length", "0")
-        if not announced.isdigit():
+        if not (announced.isascii() and announced.isdigit() and len(announced) <= LONGEST_LENGTH):
             return b"", InvalidRequestError("Content-Length is no number.")
         if int(announced) > self._limit_bytes:
             return b"", self._too_large()

@@ -10,10 +10,12 @@ from uuid import UUID
 from fastapi import Depends, Query
 
 from app.errors import InvalidCursorError
-from app.models.common import Page
+from app.models.common import NoNul, Page
 
 LIMIT: Final = 100
 HIGHEST_LIMIT: Final = 1000
+CURSOR_PATTERN: Final = "^[A-Za-z0-9_-]{21}[AQgw]$"
+"""What 16 bytes look like; for the document alone, since a malformed cursor is 400 rather than 422."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -35,13 +37,15 @@ class PageQuery:
 def _page_query(
     limit: Annotated[int, Query(ge=1, le=HIGHEST_LIMIT, description="Items a page.")] = LIMIT,
     cursor: Annotated[
-        str | None, Query(max_length=200, description="`next_cursor` of the page before.")
+        str | None,
+        Query(description="`next_cursor` of the page before.", json_schema_extra={"pattern": CURSOR_PATTERN}),
     ] = None,
 ) -> PageQuery:
     return PageQuery(limit, None if cursor is None else from_cursor(cursor))
 
 
 PageDep = Annotated[PageQuery, Depends(_page_query)]
+NameQuery = Annotated[str | None, Query(max_length=255, description="Only those of this name."), NoNul]
 
 
 def to_cursor(last: UUID) -> str:

@@ -16,7 +16,7 @@ from app.api.deps import (
     StateDep,
     ViewerDep,
 )
-from app.api.pagination import PageDep, page_of
+from app.api.pagination import NameQuery, PageDep, page_of
 from app.api.problems import problems
 from app.api.state import AppState
 from app.api.work import ServiceRoute
@@ -85,7 +85,7 @@ async def index(
     session: ReadingDep,
     query: PageDep,
     data_center_id: Annotated[UUID | None, Query(description="Only those of this data center.")] = None,
-    name: Annotated[str | None, Query(max_length=255, description="Only those of this name.")] = None,
+    name: NameQuery = None,
 ) -> Page[ProxyHostPublic]:
     rows = await proxy_hosts.page(
         session, data_center_id=data_center_id, name=name, before=query.before, limit=query.with_one_more
@@ -126,7 +126,7 @@ async def patch(
     _check_keys(body)
     given = changes(body, nullable=NULLABLE)
     async with state.database.session() as session:
-        row = await proxy_hosts.get(session, proxy_host_id)
+        row = await proxy_hosts.get_locked(session, proxy_host_id)
         if_match.check(row.version)
         await proxy_hosts.patch(session, row, given, state.sealer)
     if proxy_hosts.FOUND_BY & given.keys():
@@ -151,7 +151,7 @@ async def remove(
     after: AfterCommitDep,
     if_match: IfMatchDep,
 ) -> None:
-    row = await proxy_hosts.get(session, proxy_host_id)
+    row = await proxy_hosts.get_locked(session, proxy_host_id)
     if_match.check(row.version)
     await proxy_hosts.remove(session, row)
     after.add(state.proxies.forget, row.id)

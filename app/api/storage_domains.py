@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from app.actions.check_domain import check_storage_domain
 from app.api.conventions import IfMatchDep, changes, set_etag
 from app.api.deps import AdminDep, OperatorDep, ReadingDep, SessionDep, StateDep, ViewerDep
-from app.api.pagination import PageDep, page_of
+from app.api.pagination import NameQuery, PageDep, page_of
 from app.api.problems import problems
 from app.api.work import ServiceRoute
 from app.destinations import StorageDomainCreate
@@ -55,7 +55,7 @@ async def index(
     session: ReadingDep,
     query: PageDep,
     data_center_id: Annotated[UUID | None, Query(description="Only those of this data center.")] = None,
-    name: Annotated[str | None, Query(max_length=255, description="Only those of this name.")] = None,
+    name: NameQuery = None,
 ) -> Page[StorageDomainPublic]:
     found = await storage_domains.page(
         session, data_center_id=data_center_id, name=name, before=query.before, limit=query.with_one_more
@@ -93,7 +93,7 @@ async def patch(
     if_match: IfMatchDep,
     response: Response,
 ) -> StorageDomainPublic:
-    row = await storage_domains.get(session, storage_domain_id)
+    row = await storage_domains.get_locked(session, storage_domain_id)
     if_match.check(row.version)
     await storage_domains.patch(session, row, changes(body, nullable={"max_concurrent_imports"}))
     set_etag(response, row.version)
@@ -110,7 +110,7 @@ async def patch(
 async def remove(
     storage_domain_id: UUID, caller: AdminDep, session: SessionDep, if_match: IfMatchDep
 ) -> None:
-    row = await storage_domains.get(session, storage_domain_id)
+    row = await storage_domains.get_locked(session, storage_domain_id)
     if_match.check(row.version)
     await storage_domains.remove(session, row)
 

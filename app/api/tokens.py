@@ -56,6 +56,6 @@ async def read(token_id: UUID, caller: AdminDep, session: ReadingDep, response: 
     responses=problems(NotFoundError, PreconditionFailedError),
 )
 async def revoke(token_id: UUID, caller: AdminDep, session: SessionDep, if_match: IfMatchDep) -> None:
-    row = await tokens.get(session, token_id)
+    row = await tokens.get_locked(session, token_id)
     if_match.check(row.version)
     await tokens.revoke(session, token_id)

@@ -9,7 +9,7 @@ from app.actions.announce import announce
 from app.actions.delete_vm import delete_vm, forget_vm
 from app.api.conventions import IfMatchDep, set_etag
 from app.api.deps import AfterCommitDep, OperatorDep, ReadingDep, StateDep, ViewerDep
-from app.api.pagination import PageDep, to_cursor
+from app.api.pagination import NameQuery, PageDep, to_cursor
 from app.api.problems import Responses, problems
 from app.api.work import ServiceRoute
 from app.errors import (
@@ -41,7 +41,7 @@ def _filter(
     data_center_id: UUID | None = None,
     storage_domain_id: UUID | None = None,
     import_id: UUID | None = None,
-    name: Annotated[str | None, Query(max_length=255)] = None,
+    name: NameQuery = None,
 ) -> VmFilter:
     return VmFilter(
         data_center_id=data_center_id,

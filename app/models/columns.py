@@ -1,13 +1,16 @@
 """Column types and defaults that every table shares."""
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, PlainSerializer, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, TypeAdapter, WithJsonSchema
 from sqlalchemy import JSON, DateTime, Dialect
 from sqlalchemy.types import TypeDecorator
 from uuid_utils.compat import uuid7
+
+RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def new_id() -> UUID:
@@ -20,7 +23,16 @@ def now() -> datetime:
 
 
 def _as_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the time lies outside the years 1 to 9999") from error
+
+
+def _is_time(value: object) -> object:
+    if isinstance(value, datetime) or (isinstance(value, str) and RFC3339.fullmatch(value)):
+        return value
+    raise ValueError("give a time with its offset, such as `2026-01-02T03:04:05Z` (RFC 3339)")
 
 
 def _as_rfc3339(value: datetime) -> str:
@@ -28,7 +40,11 @@ def _as_rfc3339(value: datetime) -> str:
 
 
 UtcTime = Annotated[
-    datetime, AfterValidator(_as_utc), PlainSerializer(_as_rfc3339, return_type=str, when_used="json")
+    datetime,
+    BeforeValidator(_is_time),
+    AfterValidator(_as_utc),
+    PlainSerializer(_as_rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """An aware time in UTC, written as RFC 3339 with a `Z`."""
 

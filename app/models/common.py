@@ -22,6 +22,11 @@ class Page(BaseModel, Generic[T]):
     items: list[T]
     next_cursor: str | None
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """`Page[DataCenterPublic]` is called `DataCenterPage`."""
+        return f"{params[0].__name__.removesuffix('Public')}Page"
+
 
 def _no_control_characters(text: str) -> str:
     if any(unicodedata.category(char) == "Cc" for char in text):
@@ -36,8 +41,10 @@ def _no_nul(text: str) -> str:
 
 
 Plain = AfterValidator(_no_control_characters)
+NoNul = AfterValidator(_no_nul)
+"""PostgreSQL keeps no NUL in a text."""
 ResourceName = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), Plain]
-Description = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_no_nul)]
+Description = Annotated[str, StringConstraints(max_length=4096), NoNul]
 
 
 def _absolute(path: str) -> str:
@@ -48,9 +55,7 @@ def _absolute(path: str) -> str:
     return path
 
 
-HostPath = Annotated[
-    str, StringConstraints(min_length=1, max_length=4095), AfterValidator(_no_nul), AfterValidator(_absolute)
-]
+HostPath = Annotated[str, StringConstraints(min_length=1, max_length=4095), NoNul, AfterValidator(_absolute)]
 """An absolute path on a proxy host; any character but NUL, no `..`."""
 
 Json = dict[str, Any]

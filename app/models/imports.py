@@ -5,14 +5,14 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, SecretStr, StrictBool, StrictInt, StringConstraints, model_validator
 from pydantic import Field as ShapeField
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from app.errors import Problem
 from app.models.columns import Typed, UtcDateTime, UtcTime, new_id, now
-from app.models.common import Description, Json, Plain, ResourceName, Shape
+from app.models.common import Description, Json, NoNul, Plain, ResourceName, Shape
 from app.models.progress import DiskProgress, Progress
 from app.models.state import ImportState
 
@@ -41,8 +41,8 @@ class VmProperties(Shape):
     """What the VM is to be; null keeps what the source says."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
-    cpu_count: int | None = ShapeField(default=None, ge=1, le=4096)
-    memory_bytes: int | None = ShapeField(default=None, ge=2**20, le=2**50)
+    cpu_count: StrictInt | None = ShapeField(default=None, ge=1, le=4096)
+    memory_bytes: StrictInt | None = ShapeField(default=None, ge=2**20, le=2**50)
     os: Annotated[str, StringConstraints(max_length=255), Plain] | None = None
     description: Description | None = None
 
@@ -53,8 +53,8 @@ class DiskDefaults(Shape):
 
 
 class DiskProperties(Shape):
-    source_disk_id: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-    include: bool = True
+    source_disk_id: Annotated[str, StringConstraints(min_length=1, max_length=1024), NoNul]
+    include: StrictBool = True
     format: DiskFormat | None = None
     allocation: Allocation | None = None
     storage_domain_id: UUID | None = None
@@ -89,14 +89,15 @@ class ConversionProperties(Shape):
     mode: ConversionMode = ConversionMode.CONVERT
     root: Annotated[str, StringConstraints(max_length=255), Plain, AfterValidator(_root)] = "first"
     luks_keys: tuple[SecretStr, ...] = ShapeField(default=(), max_length=64)
-    debug: bool = False
+    debug: StrictBool = False
 
 
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9._/\-]+$")]
 LabelValue = Annotated[str, StringConstraints(max_length=255), Plain]
 MOST_LABELS = 64
 Labels = Annotated[dict[LabelKey, LabelValue], ShapeField(max_length=MOST_LABELS)]
-Priority = Annotated[int, ShapeField(ge=0, le=9)]
+ConcernCode = Annotated[str, StringConstraints(max_length=128), Plain]
+Priority = Annotated[StrictInt, ShapeField(ge=0, le=9)]
 
 
 class ImportProperties(Shape):
@@ -113,10 +114,8 @@ class ImportProperties(Shape):
     priority: Priority = 5
     start_after: UtcTime | None = None
     labels: Labels = ShapeField(default_factory=dict)
-    keep_on_failure: bool = False
-    accept_concerns: tuple[Annotated[str, StringConstraints(max_length=128)], ...] = ShapeField(
-        default=(), max_length=1000
-    )
+    keep_on_failure: StrictBool = False
+    accept_concerns: tuple[ConcernCode, ...] = ShapeField(default=(), max_length=1000)
 
 
 class ImportPatch(Shape):

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, SecretStr, StringConstraints
+from pydantic import AfterValidator, SecretStr, StrictBool, StrictInt, StringConstraints
 from pydantic import Field as ShapeField
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
@@ -135,9 +135,9 @@ class ProxyHostCreate(Shape):
     data_center_id: UUID
     name: ResourceName = ShapeField(examples=["proxy-1"])
     address: Address = ShapeField(examples=["192.0.2.10"])
-    port: int = ShapeField(default=22, ge=1, le=65535)
+    port: StrictInt = ShapeField(default=22, ge=1, le=65535)
     username: Username = "root"
-    sudo: bool = False
+    sudo: StrictBool = False
     private_key: PrivateKey | None = None
     password: Password | None = None
     host_key: HostKey | None = None
@@ -145,16 +145,16 @@ class ProxyHostCreate(Shape):
     virt_v2v_path: V2vPath = "virt-v2v"
     source_roots: tuple[HostPath, ...] = ShapeField(default=(), max_length=100)
     environment: Environment = ShapeField(default_factory=dict)
-    max_concurrent_imports: int | None = ShapeField(default=None, ge=1, le=1000)
-    enabled: bool = True
+    max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
+    enabled: StrictBool = True
 
 
 class ProxyHostPatch(Shape):
     name: ResourceName | None = None
     address: Address | None = None
-    port: int | None = ShapeField(default=None, ge=1, le=65535)
+    port: StrictInt | None = ShapeField(default=None, ge=1, le=65535)
     username: Username | None = None
-    sudo: bool | None = None
+    sudo: StrictBool | None = None
     private_key: PrivateKey | None = None
     password: Password | None = None
     host_key: HostKey | None = None
@@ -162,8 +162,8 @@ class ProxyHostPatch(Shape):
     virt_v2v_path: V2vPath | None = None
     source_roots: tuple[HostPath, ...] | None = ShapeField(default=None, max_length=100)
     environment: Environment | None = None
-    max_concurrent_imports: int | None = ShapeField(default=None, ge=1, le=1000)
-    enabled: bool | None = None
+    max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
+    enabled: StrictBool | None = None
 
 
 class ProxyHostPublic(Shape):

@@ -5,6 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from pydantic import Field as ShapeField
+from pydantic import StrictInt
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
@@ -59,13 +60,13 @@ class StorageDomainCreateBase(Shape):
 
     data_center_id: UUID
     name: ResourceName = ShapeField(examples=["store-1"])
-    max_concurrent_imports: int | None = ShapeField(default=None, ge=1, le=1000)
+    max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
 
 
 class StorageDomainPatch(Shape):
     name: ResourceName | None = None
     settings: Json | None = None
-    max_concurrent_imports: int | None = ShapeField(default=None, ge=1, le=1000)
+    max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
 
 
 class StorageDomainPublic(Shape):

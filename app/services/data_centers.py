@@ -3,16 +3,17 @@
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.errors import InUseError, NotFoundError
+from app.errors import FieldError, NotFoundError, UnknownReferenceError
 from app.models.common import Json
 from app.models.data_centers import DataCenter, DataCenterCreate, DataCenterPublic
+from app.models.imports import VmImport
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import StorageDomain
-from app.services import names
+from app.models.vms import Vm
+from app.services import names, users
 
 
 async def create(session: AsyncSession, body: DataCenterCreate) -> DataCenter:
@@ -27,6 +28,21 @@ async def get(session: AsyncSession, data_center_id: UUID) -> DataCenter:
     if row is None:
         raise NotFoundError(f"There is no data center {data_center_id}.")
     return row
+
+
+async def get_locked(session: AsyncSession, data_center_id: UUID) -> DataCenter:
+    """As `get`, and nobody else changes it until the transaction ends."""
+    await session.get(DataCenter, data_center_id, with_for_update=True)
+    return await get(session, data_center_id)
+
+
+async def hold(session: AsyncSession, data_center_id: UUID) -> None:
+    """Keep the data center of a request's body until the transaction ends. Raises UnknownReferenceError."""
+    lock = {"read": True, "key_share": True}
+    if await session.get(DataCenter, data_center_id, with_for_update=lock) is None:
+        detail = "There is no such data center."
+        fault = FieldError(pointer="/data_center_id", code="unknown_reference", detail=detail)
+        raise UnknownReferenceError(detail, errors=(fault,))
 
 
 async def page(
@@ -47,26 +63,23 @@ async def patch(session: AsyncSession, row: DataCenter, given: Json) -> None:
 
 
 async def remove(session: AsyncSession, row: DataCenter) -> None:
-    """Raises InUseError, which names the proxy hosts and storage domains that belong to it."""
-    users = [
-        f"{what} {name!r}"
-        for what, table in (("proxy host", ProxyHost), ("storage domain", StorageDomain))
-        for name in await _named(session, table, row.id)
+    """Raises InUseError, which names the hosts and domains that belong to it, and live imports into it."""
+    using = [
+        *await _members(session, "proxy host", ProxyHost, row.id),
+        *await _members(session, "storage domain", StorageDomain, row.id),
+        *await users.live_imports(session, col(VmImport.data_center_id) == row.id),
+        *await users.vms(session, col(Vm.data_center_id) == row.id),
     ]
-    if users:
-        raise InUseError(f"The data center holds {', '.join(users)}.")
-    try:
-        async with session.begin_nested():
-            await session.delete(row)
-    except IntegrityError as error:
-        raise InUseError("VMs or live imports are in the data center.") from error
+    users.refuse("data center", using)
+    await session.delete(row)
 
 
-async def _named(
-    session: AsyncSession, table: type[ProxyHost] | type[StorageDomain], data_center_id: UUID
+async def _members(
+    session: AsyncSession, what: str, table: type[ProxyHost] | type[StorageDomain], data_center_id: UUID
 ) -> list[str]:
-    statement = select(col(table.name)).where(col(table.data_center_id) == data_center_id).limit(20)
-    return list((await session.execute(statement)).scalars())
+    named = select(col(table.name)).where(col(table.data_center_id) == data_center_id)
+    found = await session.execute(named.limit(users.MOST_NAMED))
+    return [f"{what} {name!r}" for name in found.scalars()]
 
 
 def public(row: DataCenter) -> DataCenterPublic:

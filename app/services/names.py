@@ -1,6 +1,6 @@
 """Resources whose names are unique: added and changed, with the clash told as what it is."""
 
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,15 +29,18 @@ async def add(session: AsyncSession, row: N) -> N:
     return row
 
 
-async def change(session: AsyncSession, row: Named, given: Json | dict[str, Any]) -> None:
-    """Set these members and count the change. Raises NameInUseError."""
+async def change(session: AsyncSession, row: Named, given: Json) -> None:
+    """Set the members that differ and count that as one change. Raises NameInUseError."""
+    changed = {name: value for name, value in given.items() if getattr(row, name) != value}
+    if not changed:
+        return
     try:
         async with session.begin_nested():
-            for name, value in given.items():
+            for name, value in changed.items():
                 setattr(row, name, value)
             row.version += 1
     except IntegrityError as error:
-        raise _in_use(str(given.get("name"))) from error
+        raise _in_use(str(changed.get("name"))) from error
 
 
 def _in_use(name: str) -> NameInUseError:

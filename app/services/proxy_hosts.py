@@ -10,16 +10,16 @@ from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.errors import FieldError, HostKeyUnverifiedError, NotFoundError, UnknownReferenceError
+from app.errors import HostKeyUnverifiedError, NotFoundError
 from app.models.attempts import Artifact, Attempt
 from app.models.common import Json
-from app.models.data_centers import DataCenter
 from app.models.imports import VmImport
 from app.models.proxy_hosts import HostState, HostStatus, ProxyHost, ProxyHostCreate, ProxyHostPublic
+from app.models.storage_domains import StorageDomain
 from app.models.vms import Disk, Vm
 from app.proxy.base import HostAddress
 from app.secrets import Sealer
-from app.services import attempts, names, users
+from app.services import attempts, data_centers, names, users
 
 SECRETS: Final = ("private_key", "password")
 REACHED_BY: Final = frozenset({"address", "port", "username", "sudo", "host_key", "work_dir", *SECRETS})
@@ -37,10 +37,7 @@ def context(host_id: UUID) -> str:
 
 async def create(session: AsyncSession, body: ProxyHostCreate, sealer: Sealer) -> ProxyHost:
     """Raises UnknownReferenceError, NameInUseError."""
-    if await session.get(DataCenter, body.data_center_id) is None:
-        detail = "There is no such data center."
-        fault = FieldError(pointer="/data_center_id", code="unknown_reference", detail=detail)
-        raise UnknownReferenceError(detail, errors=(fault,))
+    await data_centers.hold(session, body.data_center_id)
     row = ProxyHost(**body.model_dump(exclude=set(SECRETS)))
     row.status = _unknown_status(row)
     _seal(row, {name: getattr(body, name) for name in SECRETS}, sealer)
@@ -66,6 +63,12 @@ async def get(session: AsyncSession, host_id: UUID) -> ProxyHost:
     if row is None:
         raise NotFoundError(f"There is no proxy host {host_id}.")
     return row
+
+
+async def get_locked(session: AsyncSession, host_id: UUID) -> ProxyHost:
+    """As `get`, and nobody else changes it until the transaction ends."""
+    await session.get(ProxyHost, host_id, with_for_update=True)
+    return await get(session, host_id)
 
 
 async def page(
@@ -120,10 +123,11 @@ async def patch(session: AsyncSession, row: ProxyHost, given: Json, sealer: Seal
     """
     changed = {name: value for name, value in given.items() if getattr(row, name, None) != value}
     if PLACES & changed.keys():
-        users.refuse("proxy host", await _users(session, row))
+        users.refuse("proxy host", await _imports(session, row))
     secrets = {name: value for name, value in given.items() if name in SECRETS}
     if secrets:
         _seal(row, {**sealer.open(row.sealed_secrets, context(row.id)), **secrets}, sealer)
+        row.version += 1
     await names.change(session, row, {n: v for n, v in changed.items() if n not in SECRETS})
     if FOUND_BY & (changed.keys() | secrets.keys()):
         known = row.status if not REACHED_BY & (changed.keys() | secrets.keys()) else HostStatus()
@@ -131,8 +135,14 @@ async def patch(session: AsyncSession, row: ProxyHost, given: Json, sealer: Seal
 
 
 async def remove(session: AsyncSession, row: ProxyHost) -> None:
-    """Raises InUseError, which names the live imports and VMs."""
-    users.refuse("proxy host", await _users(session, row))
+    """Raises InUseError, which names the live imports, VMs and storage domains."""
+    holding = select(col(Disk.vm_id)).where(col(Disk.proxy_host_id) == row.id)
+    using = [
+        *await _imports(session, row),
+        *await users.vms(session, col(Vm.id).in_(holding)),
+        *await _domains(session, row),
+    ]
+    users.refuse("proxy host", using)
     await session.execute(delete(Artifact).where(col(Artifact.attempt_id).in_(_attempts_on(row))))
     await session.delete(row)
 
@@ -141,19 +151,22 @@ def _attempts_on(row: ProxyHost) -> Select[UUID]:
     return select(col(Attempt.id)).where(col(Attempt.proxy_host_id) == row.id)
 
 
-async def _users(session: AsyncSession, row: ProxyHost) -> list[str]:
+async def _imports(session: AsyncSession, row: ProxyHost) -> list[str]:
+    """Live imports that run on the host, or asked for it."""
     by_request = col(VmImport.spec)["proxy_host_id"].as_string() == str(row.id)
-    using = or_(col(VmImport.proxy_host_id) == row.id, by_request)
-    holding = select(col(Disk.vm_id)).where(col(Disk.proxy_host_id) == row.id)
-    return [
-        *await users.live_imports(session, using),
-        *await users.vms(session, col(Vm.id).in_(holding)),
-    ]
+    return await users.live_imports(session, or_(col(VmImport.proxy_host_id) == row.id, by_request))
+
+
+async def _domains(session: AsyncSession, row: ProxyHost) -> list[str]:
+    """Storage domains that lie on this host alone."""
+    is_there = col(StorageDomain.settings)["proxy_host_id"].as_string() == str(row.id)
+    found = await session.execute(select(col(StorageDomain.name)).where(is_there).limit(users.MOST_NAMED))
+    return [f"storage domain {name!r}" for name in found.scalars()]
 
 
 async def save_status(session: AsyncSession, host_id: UUID, status: HostStatus) -> ProxyHost:
     """What a probe found. Only news counts as a change of the resource. Raises NotFoundError."""
-    row = await get(session, host_id)
+    row = await get_locked(session, host_id)
     if _news(row.status) != _news(status):
         row.version += 1
     row.status = status

@@ -1,15 +1,16 @@
 """The request and answer shapes that name a source or destination kind."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, StrictBool, model_validator
 
 from app.errors import Problem
 from app.models.columns import UtcTime
 from app.models.common import Json, Shape
 from app.models.imports import (
     AttemptPublic,
+    ConcernCode,
     ConversionProperties,
     ConversionWarning,
     ImportProperties,
@@ -98,11 +99,9 @@ class VmImportPublic(Shape):
 
 
 class ImportCancel(Shape):
-    force: bool = False
+    force: StrictBool = False
 
 
 class ImportRetry(Shape):
     proxy_host_id: UUID | None = None
-    accept_concerns: tuple[Annotated[str, Field(max_length=128)], ...] | None = Field(
-        default=None, max_length=1000
-    )
+    accept_concerns: tuple[ConcernCode, ...] | None = Field(default=None, max_length=1000)

@@ -8,14 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.destinations import destination_of
-from app.errors import FieldError, NotFoundError, UnknownReferenceError, UnprocessableError
+from app.errors import FieldError, NotFoundError, UnknownReferenceError, UnprocessableError, json_pointer
 from app.models.common import Json
-from app.models.data_centers import DataCenter
 from app.models.imports import VmImport
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import DomainStatus, StorageDomain, StorageDomainPublic
 from app.models.vms import Vm
-from app.services import names, users
+from app.services import data_centers, names, users
 
 
 async def create(
@@ -28,8 +27,7 @@ async def create(
     max_concurrent_imports: int | None,
 ) -> StorageDomain:
     """Raises UnknownReferenceError, NameInUseError."""
-    if await session.get(DataCenter, data_center_id) is None:
-        raise _unknown("/data_center_id", "There is no such data center.")
+    await data_centers.hold(session, data_center_id)
     await _check_host(session, kind, settings, data_center_id)
     row = StorageDomain(
         data_center_id=data_center_id,
@@ -41,19 +39,16 @@ async def create(
     return await names.add(session, row)
 
 
-def _unknown(pointer: str, detail: str) -> UnknownReferenceError:
-    fault = FieldError(pointer=pointer, code="unknown_reference", detail=detail)
-    return UnknownReferenceError(detail, errors=(fault,))
-
-
 async def _check_host(session: AsyncSession, kind: str, settings: Json, data_center_id: UUID) -> None:
     destination = destination_of(kind)
     host_id = destination.host_id(destination.Settings.model_validate(settings))
     if host_id is None:
         return
-    host = await session.get(ProxyHost, host_id)
+    host = await session.get(ProxyHost, host_id, with_for_update={"read": True, "key_share": True})
     if host is None or host.data_center_id != data_center_id:
-        raise _unknown("/settings/proxy_host_id", "There is no such proxy host in the data center.")
+        detail = "There is no such proxy host in the data center."
+        fault = FieldError(pointer="/settings/proxy_host_id", code="unknown_reference", detail=detail)
+        raise UnknownReferenceError(detail, errors=(fault,))
 
 
 async def get(session: AsyncSession, domain_id: UUID) -> StorageDomain:
@@ -62,6 +57,12 @@ async def get(session: AsyncSession, domain_id: UUID) -> StorageDomain:
     if row is None:
         raise NotFoundError(f"There is no storage domain {domain_id}.")
     return row
+
+
+async def get_locked(session: AsyncSession, domain_id: UUID) -> StorageDomain:
+    """As `get`, and nobody else changes it until the transaction ends."""
+    await session.get(StorageDomain, domain_id, with_for_update=True)
+    return await get(session, domain_id)
 
 
 async def page(
@@ -108,7 +109,7 @@ def _merged(row: StorageDomain, given: Json) -> Json:
     except ValidationError as error:
         faults = tuple(
             FieldError(
-                pointer="/settings/" + "/".join(str(part) for part in fault["loc"]),
+                pointer=json_pointer("settings", *fault["loc"]),
                 code=fault["type"],
                 detail=fault["msg"],
             )
@@ -136,7 +137,7 @@ async def _users(session: AsyncSession, row: StorageDomain) -> list[str]:
 
 async def save_status(session: AsyncSession, domain_id: UUID, status: DomainStatus) -> StorageDomain:
     """What a check found. Raises NotFoundError."""
-    row = await get(session, domain_id)
+    row = await get_locked(session, domain_id)
     row.status = status
     row.version += 1
     return row

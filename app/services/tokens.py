@@ -50,6 +50,12 @@ async def get(session: AsyncSession, token_id: UUID) -> ApiToken:
     return row
 
 
+async def get_locked(session: AsyncSession, token_id: UUID) -> ApiToken:
+    """As `get`, and nobody else changes it until the transaction ends."""
+    await session.get(ApiToken, token_id, with_for_update=True)
+    return await get(session, token_id)
+
+
 async def page(session: AsyncSession, *, before: UUID | None = None, limit: int = 100) -> list[ApiToken]:
     """Newest first; `before` is the last one of the page before."""
     statement = select(ApiToken).order_by(col(ApiToken.id).desc()).limit(limit)
@@ -60,7 +66,7 @@ async def page(session: AsyncSession, *, before: UUID | None = None, limit: int 
 
 async def revoke(session: AsyncSession, token_id: UUID) -> ApiToken:
     """The token opens nothing any more; revoking it again is fine. Raises NotFoundError."""
-    row = await get(session, token_id)
+    row = await get_locked(session, token_id)
     if row.revoked_at is None:
         row.revoked_at = now()
         row.version += 1

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from app.errors import InvalidSourceError
 from app.formats import xml
 from app.formats.ovf import read_ovf
-from app.models.common import HostPath, Shape
+from app.models.common import HostPath, NoNul, Shape
 from app.models.imports import ImportProperties
 from app.models.vm import SourceDisk, VmConfig
 from app.proxy.agent_client import HostAgent
@@ -31,7 +31,7 @@ class OvaSource(Shape):
 
     kind: Literal["ova"]
     path: HostPath = Field(examples=["/srv/images/web-1.ova"])
-    vm_id: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    vm_id: Annotated[str, StringConstraints(min_length=1, max_length=1024), NoNul] | None = None
 
 
 class Ova:

@@ -28,7 +28,7 @@ class Api:
     """The application, and who speaks to it."""
 
     def __init__(self, app: FastAPI, stack: AsyncExitStack) -> None:
-        self._app, self._stack = app, stack
+        self.app, self._stack = app, stack
         self.state: AppState = app.state.service
         self.database = self.state.database
         self.admin, self.operator, self.viewer = (
@@ -38,7 +38,7 @@ class Api:
 
     def client(self, token: str | None) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        transport = httpx.ASGITransport(app=self._app)
+        transport = httpx.ASGITransport(app=self.app)
         client = httpx.AsyncClient(transport=transport, base_url="http://api.test", headers=headers)
         self._stack.push_async_callback(client.aclose)
         return client
