@@ -19,10 +19,12 @@ from pydantic import BaseModel, ConfigDict
 class FieldError(BaseModel):
     """One fault in a request body; `pointer` is a JSON pointer (RFC 6901) into it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     pointer: str
+    """A JSON pointer (RFC 6901) into the body; elsewhere the place and name: `query:limit`."""
     code: str
+    """Stable."""
     detail: str
 
 
@@ -39,14 +41,18 @@ def _escaped(part: str) -> str:
 class Problem(BaseModel):
     """A problem document (RFC 9457): one form in HTTP answers, on imports and in events."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     type: str
+    """`/problems/` and the code."""
     title: str
     status: int
     detail: str
+    """What happened this time, as a sentence."""
     code: str
+    """Stable: what programs decide by."""
     hint: str | None = None
+    """What to do about it."""
     errors: tuple[FieldError, ...] = ()
 
 

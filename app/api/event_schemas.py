@@ -25,7 +25,7 @@ EXAMPLE: Final = (
 class ImportSnapshot(BaseModel):
     """The imports of a stream as they are now; a wide one comes in several frames."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     imports: tuple[VmImportPublic, ...]
     complete: bool
@@ -35,7 +35,7 @@ class ImportSnapshot(BaseModel):
 class StreamEvents(BaseModel):
     """The events of a stream by name, with what each one's `data` holds (as JSON)."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     snapshot: ImportSnapshot
     resync: ResyncEvent

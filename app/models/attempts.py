@@ -101,5 +101,7 @@ class TimelineEntry(SQLModel, table=True):
 class TimelineItem(Shape):
     at: UtcTime
     kind: str
+    """An open list."""
     attempt: int
     details: Json
+    """By kind."""

@@ -11,7 +11,7 @@ T = TypeVar("T")
 class Shape(BaseModel):
     """A frozen value; unknown members are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Page(BaseModel, Generic[T]):

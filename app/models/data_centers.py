@@ -36,6 +36,7 @@ class DataCenterPatch(Shape):
     name: ResourceName | None = None
     description: Description | None = None
     networks: tuple[Network, ...] | None = ShapeField(default=None, max_length=1000)
+    """All of them: the list is replaced."""
 
 
 class DataCenterPublic(Shape):

@@ -26,11 +26,12 @@ class Severity(StrEnum):
 class ProgressEvent(BaseModel):
     """The whole current progress of an import; newer means a higher `(attempt, seq)`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     import_id: UUID
     attempt: int
     seq: int
+    """Counts within the attempt."""
     at: UtcTime
     progress: Progress
     disk_progress: tuple[DiskProgress, ...]
@@ -39,20 +40,21 @@ class ProgressEvent(BaseModel):
 class MessageEvent(BaseModel):
     """Something that virt-v2v said, or that the service has to say about an attempt."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     import_id: UUID
     attempt: int
     at: UtcTime
     severity: Severity
     code: str | None
+    """Stable, where the service says it."""
     text: str
 
 
 class ByeEvent(BaseModel):
     """The server ends the stream; connect again with the last cursor."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     reason: str
 
@@ -60,6 +62,6 @@ class ByeEvent(BaseModel):
 class ResyncEvent(BaseModel):
     """What was missed can't be told any more; a snapshot follows and replaces all that was known."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     reason: str

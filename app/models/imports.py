@@ -41,6 +41,7 @@ class VmProperties(Shape):
     """What the VM is to be; null keeps what the source says."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
+    """Unique in the data center."""
     cpu_count: StrictInt | None = ShapeField(default=None, ge=1, le=4096)
     memory_bytes: StrictInt | None = ShapeField(default=None, ge=2**20, le=2**50)
     os: Annotated[str, StringConstraints(max_length=255), Plain] | None = None
@@ -54,11 +55,14 @@ class DiskDefaults(Shape):
 
 class DiskProperties(Shape):
     source_disk_id: Annotated[str, StringConstraints(min_length=1, max_length=1024), NoNul]
+    """The target device in libvirt XML (`sda`), the `diskId` in an OVF, `disk-1` for a single image."""
     include: StrictBool = True
+    """False leaves the disk out."""
     format: DiskFormat | None = None
     allocation: Allocation | None = None
     storage_domain_id: UUID | None = None
     bus: Annotated[str, StringConstraints(max_length=64), Plain] | None = None
+    """As the guest is to see it, such as `virtio`."""
 
 
 Mac = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$")]
@@ -68,9 +72,13 @@ class NicMap(Shape):
     """Where the source's NICs go: those of one network, or the one with that MAC address."""
 
     network: ResourceName | None = None
+    """Of the source; exactly one of this and `mac`."""
     mac: Mac | None = None
+    """Of the source's NIC."""
     target: ResourceName
+    """The network at the destination."""
     mac_policy: MacPolicy = MacPolicy.KEEP
+    """`new`: a MAC address of its own."""
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> "NicMap":
@@ -87,9 +95,13 @@ def _root(value: str) -> str:
 
 class ConversionProperties(Shape):
     mode: ConversionMode = ConversionMode.CONVERT
+    """`copy`: the disks as they are, nothing changed in the guest."""
     root: Annotated[str, StringConstraints(max_length=255), Plain, AfterValidator(_root)] = "first"
+    """`first`, `single` or a device: which system of several to convert."""
     luks_keys: tuple[SecretStr, ...] = ShapeField(default=(), max_length=64)
+    """Passphrases for encrypted disks."""
     debug: StrictBool = False
+    """virt-v2v tells far more in its log."""
 
 
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9._/\-]+$")]
@@ -104,18 +116,29 @@ class ImportProperties(Shape):
     """Everything of an import request but its source."""
 
     storage_domain_id: UUID | None = None
+    """Where the VM goes; exactly one of this and `data_center_id`."""
     data_center_id: UUID | None = None
+    """Where the VM goes, on any storage domain that suits."""
     proxy_host_id: UUID | None = None
+    """Null: chosen by ability, room and load."""
     vm: VmProperties = VmProperties()
     disk_defaults: DiskDefaults = DiskDefaults()
+    """For what `disks` does not say."""
     disks: tuple[DiskProperties, ...] = ShapeField(default=(), max_length=1000)
+    """Those that are to differ from `disk_defaults`."""
     nics: tuple[NicMap, ...] = ShapeField(default=(), max_length=1000)
+    """A NIC that none fits keeps its network."""
     conversion: ConversionProperties = ConversionProperties()
     priority: Priority = 5
+    """9 goes first; waiting raises it."""
     start_after: UtcTime | None = None
+    """Not before this time."""
     labels: Labels = ShapeField(default_factory=dict)
+    """For filters of lists and streams."""
     keep_on_failure: StrictBool = False
+    """What a failed attempt made stays, for somebody to look at."""
     accept_concerns: tuple[ConcernCode, ...] = ShapeField(default=(), max_length=1000)
+    """Codes of critical concerns that are not to stop the import."""
 
 
 class ImportPatch(Shape):
@@ -139,7 +162,9 @@ class QueueStatus(Shape):
     """Where a queued import stands; computed when it is read."""
 
     position: int
+    """From 1."""
     reason: str
+    """Why it waits, as a sentence."""
 
 
 class Direction(StrEnum):
@@ -212,8 +237,10 @@ class ImportLabel(SQLModel, table=True):
 
 class AttemptPublic(Shape):
     number: int
+    """From 1."""
     proxy_host_id: UUID | None
     started_at: UtcTime
     finished_at: UtcTime | None
     outcome: str | None
+    """`succeeded`, `failed`, `cancelled` or `moved`; null while it runs."""
     problem: Problem | None

@@ -42,14 +42,19 @@ class HostStatus(Shape):
 
     state: HostState = HostState.UNVERIFIED
     problem: Problem | None = None
+    """Why the host can't be used."""
     checked_at: UtcTime | None = None
     offered_host_key: str | None = None
+    """The key that the host showed; a PATCH of `host_key` accepts it."""
     fingerprint: str | None = None
+    """Of `offered_host_key`, as `ssh-keygen -l` prints it."""
     virt_v2v: VirtV2vStatus | None = None
     cpu_count: int | None = None
     memory_bytes: int | None = None
     free_bytes: int | None = None
+    """In the work directory."""
     boot_id: str | None = None
+    """Another one after each boot."""
     running_imports: int = 0
 
 
@@ -135,18 +140,27 @@ class ProxyHostCreate(Shape):
     data_center_id: UUID
     name: ResourceName = ShapeField(examples=["proxy-1"])
     address: Address = ShapeField(examples=["192.0.2.10"])
+    """A name or an IP address, as the service reaches it."""
     port: StrictInt = ShapeField(default=22, ge=1, le=65535)
     username: Username = "root"
     sudo: StrictBool = False
+    """Become root with `sudo -n`."""
     private_key: PrivateKey | None = None
+    """OpenSSH or PEM, without a passphrase."""
     password: Password | None = None
     host_key: HostKey | None = None
+    """A line of `known_hosts` without the name; null: it is shown first, then accepted."""
     work_dir: HostPath = "/var/lib/v2v-import"
+    """Where attempts have their directories: at most 40 bytes long."""
     virt_v2v_path: V2vPath = "virt-v2v"
     source_roots: tuple[HostPath, ...] = ShapeField(default=(), max_length=100)
+    """Directories that imports may read."""
     environment: Environment = ShapeField(default_factory=dict)
+    """For virt-v2v: `LIBGUESTFS_*`, `VIRTIO_WIN`, `VIRT_TOOLS_DATA_DIR`."""
     max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
+    """Null: one a core and 2 GiB of memory."""
     enabled: StrictBool = True
+    """False drains the host: what runs goes on, nothing new begins."""
 
 
 class ProxyHostPatch(Shape):
@@ -182,5 +196,7 @@ class ProxyHostPublic(Shape):
     source_roots: tuple[str, ...]
     environment: dict[str, str]
     max_concurrent_imports: int | None
+    """Null: one a core and 2 GiB of memory."""
     enabled: bool
+    """False: it drains."""
     status: HostStatus

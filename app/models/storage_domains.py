@@ -35,6 +35,7 @@ class DomainStatus(Shape):
     problem: Problem | None = None
     checked_at: UtcTime | None = None
     free_bytes: int | None = None
+    """The least that a usable proxy host sees."""
     total_bytes: int | None = None
     proxy_hosts: tuple[DomainHostStatus, ...] = ()
 
@@ -61,11 +62,13 @@ class StorageDomainCreateBase(Shape):
     data_center_id: UUID
     name: ResourceName = ShapeField(examples=["store-1"])
     max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
+    """Null: no limit but the proxy hosts'."""
 
 
 class StorageDomainPatch(Shape):
     name: ResourceName | None = None
     settings: Json | None = None
+    """Merged into those that are there, then checked by the kind."""
     max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
 
 

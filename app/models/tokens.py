@@ -27,7 +27,9 @@ class ApiToken(SQLModel, table=True):
 class ApiTokenCreate(Shape):
     name: ResourceName = ShapeField(examples=["night shift"])
     role: Role = ShapeField(examples=[Role.OPERATOR])
+    """`viewer` reads, `operator` also imports, `admin` also configures."""
     expires_at: UtcTime | None = None
+    """Null: never."""
 
 
 class ApiTokenPublic(Shape):
@@ -43,6 +45,7 @@ class ApiTokenCreated(ApiTokenPublic):
     """The only answer that ever holds the token itself."""
 
     token: str
+    """Shown this once."""
 
 
 class StreamTicket(SQLModel, table=True):
@@ -71,4 +74,5 @@ class StreamTicketCreate(Shape):
 
 class StreamTicketCreated(Shape):
     ticket: str
+    """For `?ticket=` of the path."""
     expires_at: UtcTime

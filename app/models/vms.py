@@ -84,12 +84,14 @@ class VmPublic(Shape):
     name: str
     description: str
     state: VmState
+    """`locked` while an import fills it; `illegal` when it could be removed only in part."""
     data_center_id: UUID
     storage_domain_id: UUID
     import_id: UUID | None
     cpu_count: int | None
     memory_bytes: int | None
     os: str | None
+    """As virt-v2v found it."""
     firmware: Firmware | None
     nics: tuple[SourceNic, ...]
     disk_ids: tuple[UUID, ...]
@@ -109,6 +111,7 @@ class DiskPublic(Shape):
     state: DiskState
     capacity_bytes: int
     actual_bytes: int | None
+    """What it takes on the storage domain; null while it is filled."""
     format: str
     allocation: str
     bus: str | None

@@ -75,33 +75,49 @@ class VmImportPublic(Shape):
     id: UUID
     state: ImportState
     step: StepName | None
+    """Ours, of those in `/v1/kinds`; null before the first."""
     stage: str | None
+    """virt-v2v's, inside the step `convert_disks`."""
     queue: QueueStatus | None
+    """Null unless the import is queued."""
     spec: ImportSpecPublic
+    """The whole request, without its secrets."""
     storage_domain_id: UUID | None
+    """The chosen one."""
     proxy_host_id: UUID | None
+    """The chosen one."""
     batch_id: UUID | None
     vm_id: UUID | None
+    """The VM, locked until the import is done."""
     attempt: int
+    """The number of the present attempt, from 1."""
     attempts: tuple[AttemptPublic, ...]
     retry: Retry | None
+    """When the service tries again by itself."""
     priority: int
     labels: dict[str, str]
     progress: Progress
     disk_progress: tuple[DiskProgress, ...]
     warnings: tuple[ConversionWarning, ...]
+    """What virt-v2v warned of, and what the service saw."""
     problem: Problem | None
+    """Why the import failed."""
     created_by: str
+    """The name of the token."""
     created_at: UtcTime
     started_at: UtcTime | None
     finished_at: UtcTime | None
     version: int
+    """Counts changes but for progress; it is the ETag."""
 
 
 class ImportCancel(Shape):
     force: StrictBool = False
+    """Also when a proxy host can't be reached: what is left there is not removed."""
 
 
 class ImportRetry(Shape):
     proxy_host_id: UUID | None = None
+    """Another proxy host than the request names."""
     accept_concerns: tuple[ConcernCode, ...] | None = Field(default=None, max_length=1000)
+    """Instead of those of the request."""
