@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 import redis
-from sqlalchemy import select
 
 from app.jobs.advance_import import advance_import
 from app.models.proxy_hosts import ProxyHost
@@ -81,8 +80,7 @@ async def test_a_host_is_left_when_there_is_nothing_to_follow(engine: Engine) ->
 
     async def watcher() -> UUID | None:
         async with engine.database.reading() as session:
-            statement = select(ProxyHost.watcher_worker_id).where(ProxyHost.id == engine.site.host_id)  # type: ignore[arg-type]  # a column
-            return (await session.execute(statement)).scalar()
+            return (await session.get_one(ProxyHost, engine.site.host_id)).watcher_worker_id
 
     async with engine.watching(context, idle_seconds=0.5):
         await advance_import(context, import_id)

@@ -203,5 +203,5 @@ async def test_hundreds_that_wait_are_looked_through_quickly(database: Database)
     async with asyncio.timeout(5):
         assert len(await site.admit()) == 1
     async with database.reading() as session:
-        states = [state for (state,) in (await session.execute(select(VmImport.state))).all()]
+        states = [row.state for row in (await session.execute(select(VmImport))).scalars()]
     assert states.count("queued") == 299
