@@ -11,11 +11,13 @@ from app.models.imports import NicMap
 from app.v2v.features import Features
 
 MACHINE_READABLE: Final = "--machine-readable=stream:stdout"
-FIRST_WITH_STREAM: Final = (1, 40)
-"""The first virt-v2v whose `--machine-readable` takes a stream (virt-v2v(1), "Machine readable output")."""
-FIRST_WITH_KEYS: Final = (1, 40)
-FIRST_WITH_ALL_KEYS: Final = (2, 2)
-"""The first virt-v2v that takes `--key all:…`; before it a key names its device."""
+FIRST_WITH_JSON: Final = (1, 42)
+"""The first virt-v2v that writes its messages as JSON (virt-v2v(1), "Machine readable output").
+
+1.40 takes `--machine-readable=stream:stdout` too, but writes no message there.
+"""
+FIRST_WITH_ALL_KEYS: Final = (2, 4)
+"""The first virt-v2v that tries a key on every device (`--key all:…`); to older ones `all` names a device."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ def build_argv(
     *,
     attempt_dir: str,
 ) -> Command:
-    """Raises MissingAbilityError, UnsupportedPropertyError (a network's name that virt-v2v can't be told)."""
-    keys = _key_files(features, properties.luks_keys)
+    """Raises MissingAbilityError, UnsupportedPropertyError (what virt-v2v can't be told)."""
+    keys = _key_files(features, properties.luks_keys, attempt_dir)
     argv = (
         program,
         *((MACHINE_READABLE,) if is_machine_readable(features) else ()),
@@ -96,36 +98,45 @@ def build_argv(
 
 def is_machine_readable(features: Features) -> bool:
     """Whether the log of this binary holds messages as JSON."""
-    return features.version >= FIRST_WITH_STREAM
+    return features.version >= FIRST_WITH_JSON
 
 
-def _key_files(features: Features, keys: Sequence[SecretStr]) -> tuple[V2vFile, ...]:
-    if keys and features.version < FIRST_WITH_ALL_KEYS:
-        raise MissingAbilityError("This virt-v2v takes no LUKS keys without their devices' names.")
-    return tuple(
-        V2vFile(f"luks-key-{number}", key.get_secret_value().encode(), secret=True)
-        for number, key in enumerate(keys)
-    )
+def _key_files(features: Features, keys: Sequence[SecretStr], attempt_dir: str) -> tuple[V2vFile, ...]:
+    if not keys:
+        return ()
+    if features.version < FIRST_WITH_ALL_KEYS:
+        raise MissingAbilityError("LUKS keys need virt-v2v 2.4 or newer: it tries a key on every device.")
+    if ":" in attempt_dir:
+        raise UnsupportedPropertyError("virt-v2v takes no key from a `work_dir` with `:` in its path.")
+    return tuple(_key_file(key, number) for number, key in enumerate(keys))
+
+
+def _key_file(key: SecretStr, number: int) -> V2vFile:
+    """virt-v2v reads the first line of the file, and no other."""
+    secret = key.get_secret_value()
+    if not secret or set(secret) & {"\n", "\r", "\0"}:
+        raise UnsupportedPropertyError(f"/conversion/luks_keys/{number}: a passphrase is one line of text.")
+    return V2vFile(f"luks-key-{number}", secret.encode(), secret=True)
 
 
 def _nic_arguments(features: Features, nics: Sequence[NicMap]) -> list[str]:
-    arguments: list[str] = []
+    """Of two maps of one NIC or network the first counts: virt-v2v refuses to be told twice."""
+    arguments: dict[str, list[str]] = {}
     for number, nic in enumerate(nics):
-        if nic.mac is not None and "mac-option" not in features.options:
+        if nic.mac is None:
+            arguments.setdefault(f"network {nic.network}", ["--network", _network_map(nic, number)])
+            continue
+        if "mac-option" not in features.options:
             raise MissingAbilityError("This virt-v2v can't map a NIC by its MAC address (`mac-option`).")
-        arguments += _nic_argument(nic, number)
-    return arguments
+        arguments.setdefault(f"mac {nic.mac.lower()}", ["--mac", f"{nic.mac}:network:{nic.target}"])
+    return [word for words in arguments.values() for word in words]
 
 
-def _nic_argument(nic: NicMap, number: int) -> list[str]:
-    """`IN:OUT` is split at the first colon, and `MAC:network:OUT` has no more of them."""
-    if nic.mac is not None:
-        return ["--mac", f"{nic.mac}:network:{_without_colon(nic.target, f'/nics/{number}/target')}"]
-    source = _without_colon(nic.network or "", f"/nics/{number}/network")
-    return ["--network", f"{source}:{nic.target}"]
-
-
-def _without_colon(name: str, pointer: str) -> str:
-    if ":" in name:
-        raise UnsupportedPropertyError(f"{pointer}: virt-v2v takes no `:` in {name!r}.")
-    return name
+def _network_map(nic: NicMap, number: int) -> str:
+    """`IN:OUT` is split at the first colon, so that OUT may have one."""
+    if nic.network is None or ":" in nic.network:
+        raise UnsupportedPropertyError(
+            f"/nics/{number}/network: virt-v2v can't be told {nic.network!r}, for it has `:`; "
+            "map its NICs by their MAC addresses."
+        )
+    return f"{nic.network}:{nic.target}"

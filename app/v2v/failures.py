@@ -1,11 +1,11 @@
 """The catalogue of virt-v2v's failures: its own words to the user, with a stable code and what to do."""
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from app.errors import ConversionFailedError
+from app.v2v.text import plain
 
 LONGEST_DETAIL: Final = 2000
 
@@ -17,38 +17,95 @@ class KnownFailureError(ConversionFailedError):
     """A regular expression, searched for in all errors, case ignored."""
 
 
-class GuestMemoryError(KnownFailureError):
-    code, title = "host_out_of_memory", "The proxy host has too little memory for the conversion"
-    hint = "A conversion needs about 2 GiB; lower `max_concurrent_imports` of the proxy host."
-    pattern = r"cannot allocate memory|could not allocate|out of memory"
+class ConversionKilledError(ConversionFailedError):
+    code, title = "conversion_killed", "virt-v2v was ended by a signal"
+    hint = "Look in the proxy host's kernel log whether its memory ran out; another user may have ended it."
+
+
+# --- what is in the guest --------------------------------------------------------------------------------
 
 
 class NoOsFoundError(KnownFailureError):
     code, title = "no_os_found", "No operating system was found on the disks"
     hint = "Check that the system disk is among the VM's disks, is whole, and holds a supported guest."
-    pattern = (
-        r"inspection could not detect the source guest|no root device found in this operating system image"
-    )
+    pattern = r"inspection could not detect the source guest|no root device found in this operating system"
 
 
 class MultiBootError(KnownFailureError):
     code, title = "multi_boot", "The VM holds several operating systems"
     hint = "Name the one to convert in `conversion.root`, for example `/dev/sda2`, or `first`."
-    pattern = (
-        r"multi-?boot operating systems are not supported|--root (option|first)|device .* does not contain"
-    )
+    pattern = r"multi-?boot operating systems? (are|is) not supported"
+
+
+class RootNotFoundError(KnownFailureError):
+    code, title = "root_not_found", "The device in `conversion.root` holds no operating system"
+    hint = "The detail names the devices that do; give one of them, or `first`."
+    pattern = r"root device .* not found\.\s+roots found"
 
 
 class UnsupportedGuestError(KnownFailureError):
     code, title = "unsupported_guest", "virt-v2v can't convert this operating system"
     hint = "A newer virt-v2v on the proxy host may know it; see virt-v2v-support(1)."
-    pattern = r"unable to convert this guest type|virt-v2v is unable to convert|is not supported by virt-v2v"
+    pattern = (
+        r"unable to convert this guest type|guest type .* is not supported|not an installed operating system"
+    )
 
 
 class GuestNoSpaceError(KnownFailureError):
     code, title = "guest_no_space", "A file system in the guest has too little free space"
     hint = "Free 100 MB on `/` or `C:`, 50 MB on `/boot` and 10 MB elsewhere in the VM, then retry."
-    pattern = r"not enough free space for conversion|not enough available inodes"
+    pattern = r"not enough free space for conversion on filesystem|not enough available inodes for conversion"
+
+
+class FilesystemUncleanError(KnownFailureError):
+    code, title = "filesystem_unclean", "A file system of the guest is damaged or was not cleanly unmounted"
+    hint = (
+        "Start the VM, let it check its file systems, shut it down wholly (Windows: without Fast Startup), "
+        "then retry."
+    )
+    pattern = (
+        r"filesystem was mounted read-only|could not write to the guest filesystem|"
+        r"detected errors on the xfs filesystem|e2fsck|xfs_repair|btrfs_scrub|structure needs cleaning"
+    )
+
+
+class HibernatedWindowsError(KnownFailureError):
+    code, title = "hibernated_windows", "Windows was hibernated or shut down with Fast Startup"
+    hint = "Start the VM, disable Fast Startup, shut Windows down wholly (`shutdown /s /t 0`), then retry."
+    pattern = r"windows hibernation|fast (restart|startup)|ntfs partition is in an unsafe state|hibernated"
+
+
+class EncryptedDiskError(KnownFailureError):
+    code, title = "encrypted_disk", "A disk is encrypted and no key opens it"
+    hint = "Give the passphrases in `conversion.luks_keys`, or decrypt the disk first."
+    pattern = r"could not find key to open|could not read key from user|bitlocker|cryptsetup|luks_open"
+
+
+class NoKernelError(KnownFailureError):
+    code, title = "no_kernel", "The guest has no kernel or boot loader that can be converted"
+    hint = "Install one of the distribution's own kernels and a boot loader in the VM, then retry."
+    pattern = r"no installed kernel|no kernels? (was|were) found|no bootloader|could not find bootloader"
+
+
+class GuestPackagesError(KnownFailureError):
+    code, title = "guest_packages_broken", "The guest's package database can't be read"
+    hint = "Repair it in the VM (`rpm --rebuilddb`, `dpkg --configure -a`), then retry."
+    pattern = r"inspection of the package database failed|rpm ?db|rpm database|no applications returned|dpkg"
+
+
+class InitramfsError(KnownFailureError):
+    code, title = "initramfs_failed", "The guest's initramfs could not be rebuilt"
+    hint = "Read the log: the guest's own tool (dracut, update-initramfs) says why."
+    pattern = r"initramfs|initrd|dracut"
+
+
+class RegistryError(KnownFailureError):
+    code, title = "windows_registry_unreadable", "The registry of this Windows can't be read"
+    hint = "Start the VM once and shut it down cleanly, then retry."
+    pattern = r"hivex|registry hive|could not find registry key"
+
+
+# --- what is on the proxy host ---------------------------------------------------------------------------
 
 
 class HostNoSpaceError(KnownFailureError):
@@ -57,88 +114,60 @@ class HostNoSpaceError(KnownFailureError):
     pattern = r"insufficient free space in the conversion server|no space left on device|disk quota exceeded"
 
 
-class HibernatedWindowsError(KnownFailureError):
-    code, title = "hibernated_windows", "Windows was hibernated or shut down with Fast Startup"
-    hint = "Start the VM, disable Fast Startup, shut Windows down wholly (`shutdown /s /t 0`), then retry."
-    pattern = r"hibernat|fast (restart|startup)|unsafe state|unclean file system"
-
-
-class DirtyFilesystemError(KnownFailureError):
-    code, title = "filesystem_unclean", "A file system of the guest can't be mounted for writing"
-    hint = "Start the VM, let it check its file systems, shut it down cleanly, then retry."
-    pattern = r"mounted? .*read-?only|mount_ro|unable to mount|could not mount"
-
-
 class MissingDriversError(KnownFailureError):
     code, title = "missing_drivers", "The drivers for this Windows are not on the proxy host"
     hint = "Install the virtio-win package on the proxy host, or point VIRTIO_WIN at it."
-    pattern = r"virtio drivers? (available|are missing)|no virtio drivers|virtio-win.*(not found|missing)"
+    pattern = r"no virtio drivers available|virtio-win (iso|directory)"
 
 
 class MissingToolError(KnownFailureError):
     code, title = "missing_tool", "A program that virt-v2v needs is not on the proxy host"
-    hint = "Install it on the proxy host; for Windows guests that is rhsrvany.exe or pvvxsvc.exe."
+    hint = "Install what the detail names; for Windows guests that is rhsrvany.exe or pvvxsvc.exe."
     pattern = (
-        r"rhsrvany|pvvxsvc|pnp_wait|command not found|is not installed|plugin '?\w+'? is not installed|"
-        r"executable .* not found"
+        r"rhsrvany|pvvxsvc|is not installed or not working|command not found|executable .* not found|"
+        r"program is not available|cannot find firmware for uefi|option requires nbdcopy"
     )
 
 
-class EncryptedDiskError(KnownFailureError):
-    code, title = "encrypted_disk", "A disk is encrypted and no key opens it"
-    hint = "Give the passphrases in `conversion.luks_keys`, or decrypt the disk first."
-    pattern = r"could not find key to open|luks|bitlocker|encrypted (block )?device|cryptsetup"
-
-
-class NoKernelError(KnownFailureError):
-    code, title = "no_kernel", "The guest has no kernel that could be converted"
-    hint = "Install one of the distribution's own kernels in the VM, then retry."
-    pattern = r"no (installed|bootable) kernels?|no kernels were found|could not find .*kernel"
-
-
-class InitramfsError(KnownFailureError):
-    code, title = "initramfs_failed", "The guest's initramfs could not be rebuilt"
-    hint = "Read the log: the guest's own tool (dracut, update-initramfs) says why."
-    pattern = r"initramfs|initrd|dracut|mkinitrd"
-
-
-class GuestPackagesError(KnownFailureError):
-    code, title = "guest_packages_broken", "The guest's package database can't be read"
-    hint = "Repair it in the VM (`rpm --rebuilddb`, `dpkg --configure -a`), then retry."
-    pattern = r"rpm database|rpmdb|dpkg.*(failed|broken)|package (database|list)"
-
-
-class RegistryError(KnownFailureError):
-    code, title = "windows_registry_unreadable", "The registry of this Windows can't be read"
-    hint = "Start the VM once and shut it down cleanly, then retry."
-    pattern = r"hivex|registry hive|windows registry"
-
-
-class ApplianceError(KnownFailureError):
-    code, title = "appliance_failed", "libguestfs could not start its appliance on the proxy host"
-    hint = "Run `libguestfs-test-tool` on the proxy host; read its last lines."
+class HostApplianceError(KnownFailureError):
+    code, title = "host_appliance_failed", "libguestfs could not run its appliance on the proxy host"
+    hint = "Run `libguestfs-test-tool` on the proxy host; its last lines say what is wrong."
     pattern = (
-        r"guestfs_launch failed|appliance (closed the connection|.*failed)|supermin|"
-        r"child process died unexpectedly|could not access kvm"
+        r"guestfs_launch failed|appliance closed the connection|supermin|child process died unexpectedly|"
+        r"could not access kvm|failed to create guestfs handle"
     )
 
 
-class OvaUnreadableError(KnownFailureError):
-    code, title = "ova_unreadable", "virt-v2v can't read the OVA"
-    hint = "Check the archive: one `.ovf`, its disks, and a manifest whose checksums fit."
-    pattern = r"\bova\b|\.ovf|manifest|checksum of disk"
+class HostMemoryError(KnownFailureError):
+    code, title = "host_out_of_memory", "The proxy host has too little memory for the conversion"
+    hint = "A conversion needs about 2 GiB; lower `max_concurrent_imports` of the proxy host."
+    pattern = r"cannot allocate memory|could not allocate|out of memory"
 
 
-class SourceMissingError(KnownFailureError):
-    code, title = "source_vanished", "virt-v2v did not find the source's disk"
-    hint = "The file was moved or removed after the import had looked at it."
-    pattern = r"no such file or directory|does not exist"
+class OptionRefusedError(KnownFailureError):
+    code, title = "option_refused", "The proxy host's virt-v2v refused an option"
+    hint = (
+        "Check the proxy host, so that its virt-v2v is probed anew; use another version if that is no help."
+    )
+    pattern = (
+        r"virt-v2v: (unrecognized|invalid|ambiguous) option|virt-v2v: option '.*' (requires|doesn't allow)|"
+        r"unknown (-[io]|output) option|cannot parse --|selector '.*': "
+    )
 
 
-class SourceDeniedError(KnownFailureError):
-    code, title = "source_permission_denied", "virt-v2v may not read the source, or not write to the target"
-    hint = "Check owner, mode and SELinux context of the files for the user that virt-v2v runs as."
-    pattern = r"permission denied|operation not permitted|access denied"
+class NotStartedError(KnownFailureError):
+    code, title = "virt_v2v_not_started", "virt-v2v could not be started on the proxy host"
+    hint = "Check `virt_v2v_path` of the proxy host, and that the program runs there by hand."
+    pattern = r"could not be started: "
+
+
+# --- what is at the source and at the target -------------------------------------------------------------
+
+
+class SourceRunningError(KnownFailureError):
+    code, title = "source_running", "The source VM is running or paused"
+    hint = "Shut the VM down, then retry."
+    pattern = r"is running or paused"
 
 
 class SourceLoginError(KnownFailureError):
@@ -151,16 +180,44 @@ class SourceConnectionError(KnownFailureError):
     code, title = "source_unreachable", "The connection to the source failed"
     hint = "Check that the proxy host reaches the source, then retry."
     pattern = (
-        r"connection (refused|reset|timed out)|could not connect|no route to host|name or service not known"
+        r"connection (refused|reset|timed out)|could not connect|no route to host|name or service not known|"
+        r"could not resolve host"
     )
+
+
+class OvaUnreadableError(KnownFailureError):
+    code, title = "ova_unreadable", "virt-v2v can't read the OVA"
+    hint = "Check the archive: one `.ovf`, its disks, and a manifest whose checksums fit."
+    pattern = (
+        r"(corrupt|invalid) ova\b|-i ova: |error unpacking|problem while extracting|from ovf document|"
+        r"error parsing disk fileref|no href in ovf:file"
+    )
+
+
+class TargetUnusableError(KnownFailureError):
+    code, title = "target_unusable", "virt-v2v can't write to the storage domain"
+    hint = "Check the storage domain; what it holds may have been moved or unmounted."
+    pattern = r"directory (\(.*\) )?does not exist or is not a directory|read-only file system"
+
+
+class DeniedError(KnownFailureError):
+    code, title = "source_permission_denied", "virt-v2v may not read the source, or not write to the target"
+    hint = "Check owner, mode and SELinux context of the files for the user that virt-v2v runs as."
+    pattern = r"permission denied|operation not permitted|access denied"
+
+
+class SourceVanishedError(KnownFailureError):
+    code, title = "source_vanished", "virt-v2v did not find the source's disk"
+    hint = "The file was moved or removed after the import had looked at it."
+    pattern = r"no such file or directory"
 
 
 class DiskImageError(KnownFailureError):
     code, title = "disk_image_unreadable", "A disk image can't be read"
     hint = "Check it with `qemu-img check`; it may be damaged or of another format."
     pattern = (
-        r"could not open|image is corrupt|not in .* format|invalid (image|qcow2|vmdk)|input/output error|"
-        r"unexpected end of file"
+        r"could not open|image is corrupt|not in .* format|input/output error|unexpected end of file|"
+        r"unsupported file format|not an exact multiple of 512 bytes"
     )
 
 
@@ -170,56 +227,67 @@ class CopyFailedError(KnownFailureError):
     pattern = r"nbdcopy|nbdkit|qemu-nbd|qemu-img"
 
 
+class VirtV2vBugError(KnownFailureError):
+    code, title = "virt_v2v_broken", "virt-v2v met an error inside itself"
+    hint = "Update virt-v2v on the proxy host; if that is no help, report it with the import's bundle."
+    pattern = r"internal error|fatal error: exception|assertion failed"
+
+
 CATALOGUE: Final[tuple[type[KnownFailureError], ...]] = (
     NoOsFoundError,
     MultiBootError,
-    HostNoSpaceError,
+    RootNotFoundError,
+    UnsupportedGuestError,
     GuestNoSpaceError,
+    FilesystemUncleanError,
     HibernatedWindowsError,
     EncryptedDiskError,
+    NoKernelError,
+    GuestPackagesError,
     MissingDriversError,
     MissingToolError,
-    UnsupportedGuestError,
-    NoKernelError,
-    InitramfsError,
-    GuestPackagesError,
-    RegistryError,
+    OptionRefusedError,
+    NotStartedError,
+    SourceRunningError,
     SourceLoginError,
-    SourceConnectionError,
-    GuestMemoryError,
-    ApplianceError,
-    DirtyFilesystemError,
-    SourceDeniedError,
-    SourceMissingError,
-    DiskImageError,
     OvaUnreadableError,
+    HostNoSpaceError,
+    HostMemoryError,
+    HostApplianceError,
+    InitramfsError,
+    RegistryError,
+    SourceConnectionError,
+    TargetUnusableError,
+    DeniedError,
+    SourceVanishedError,
+    DiskImageError,
     CopyFailedError,
+    VirtV2vBugError,
 )
-"""The first that fits is taken: what is certain comes before what a word alone tells."""
+"""The first that fits is taken: what virt-v2v says for certain comes before what a word alone tells."""
 
 
 def explain(errors: Sequence[str], exit_code: int) -> ConversionFailedError:
     """The failure in virt-v2v's own words, recognised if the catalogue knows it."""
-    said = _cleaned("\n".join(errors))
+    said = "\n".join(filter(None, map(_cleaned, errors)))
     if not said:
-        return ConversionFailedError(_how_it_ended(exit_code))
+        return _ended(exit_code)
     found = next((kind for kind in CATALOGUE if re.search(kind.pattern, said, re.IGNORECASE)), None)
-    return (found or ConversionFailedError)(said)
+    return (found or ConversionFailedError)(_cut(said))
 
 
-def _how_it_ended(exit_code: int) -> str:
+def _ended(exit_code: int) -> ConversionFailedError:
     if exit_code < 0:
-        return f"virt-v2v was ended by signal {-exit_code} and said nothing about it."
-    return f"virt-v2v ended with exit code {exit_code} and said nothing about it."
+        return ConversionKilledError(f"virt-v2v was ended by signal {-exit_code} and said nothing about it.")
+    return ConversionFailedError(f"virt-v2v ended with exit code {exit_code} and said nothing about it.")
 
 
-def _cleaned(text: str) -> str:
-    """The message without what virt-v2v adds to every failure, without control characters, cut to a bound."""
-    message = text.split("\nIf reporting bugs", 1)[0]
-    plain = "".join(" " if _is_control(char) else char for char in message)
-    tidy = re.sub(r"\n{3,}", "\n\n", plain).strip()
-    return tidy if len(tidy) <= LONGEST_DETAIL else tidy[: LONGEST_DETAIL - 1] + "…"
+def _cleaned(error: str) -> str:
+    """The message without what virt-v2v adds to every failure, and fit to be shown."""
+    message = plain(error.split("\nIf reporting bugs", 1)[0])
+    return re.sub(r"\n{3,}", "\n\n", message).strip()
 
 
-def _is_control(char: str) -> bool:
-    return char != "\n" and unicodedata.category(char) in {"Cc", "Cs"}
+def _cut(text: str) -> str:
+    """The end of a long text: the last error decides."""
+    return text if len(text) <= LONGEST_DETAIL else "…" + text[len(text) - LONGEST_DETAIL + 1 :]

@@ -7,20 +7,24 @@ from typing import Final
 from app.models.proxy_hosts import VirtV2vStatus
 
 STABLE_NAMES: Final = {
-    "input:disk": "input:disk",
     "output:disk": "output:local",
     "output:ovirt": "output:rhv",
+    "output:rhev": "output:rhv",
     "output:ovirt-upload": "output:rhv-upload",
+    "option:ovf:ovirtexp": "option:ovf:rhvexp",
 }
-"""Newer spellings and the older ones that every version accepts on its command line."""
+"""Other spellings, and the one for each that virt-v2v 1.38 to 2.10 all accept on their command lines."""
 
 UNANNOUNCED: Final = frozenset({"input:disk", "input:libvirtxml", "input:ova", "output:local", "output:null"})
 """Modes that every virt-v2v has had from the beginning, announced or not."""
 
+_VERSION = re.compile(r"virt-v2v\s+([0-9]{1,6}(?:\.[0-9]{1,6}){0,3})")
+_NUMBERS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})*")
+
 
 @dataclass(frozen=True)
 class Features:
-    """`version` is empty when it is unknown. Inputs and outputs bear their stable, older names."""
+    """`version` is empty when it is unknown. Inputs, outputs and options bear their stable names."""
 
     version: tuple[int, ...]
     inputs: frozenset[str]
@@ -41,17 +45,17 @@ def status_of(version_text: str, capabilities_text: str) -> VirtV2vStatus:
 
 def _version_in(text: str) -> str:
     """`virt-v2v 2.2.0rhel=9,release=5.el9` says `2.2.0`."""
-    found = re.search(r"virt-v2v\s+(\d+(?:\.\d+)*)", text)
+    found = _VERSION.search(text)
     return found.group(1) if found else "unknown"
 
 
 def features_of(status: VirtV2vStatus) -> Features:
-    numbers = status.version.split(".") if status.version[:1].isdigit() else []
+    numbers = status.version.split(".") if _NUMBERS.fullmatch(status.version) else []
     return Features(
         version=tuple(int(number) for number in numbers),
         inputs=_named("input", status.inputs),
         outputs=_named("output", status.outputs),
-        options=frozenset(status.features),
+        options=_named("option", status.features),
     )
 
 

@@ -1,68 +1,77 @@
-"""virt-v2v's messages, each with its code."""
-
-from pathlib import Path
+"""virt-v2v's messages, as its sources word them, each with its code."""
 
 import pytest
 
+from app.errors import problem_classes
+from app.models.events import Severity
 from app.v2v.failures import CATALOGUE, LONGEST_DETAIL, explain
-from app.v2v.output import OutputReader, Said
+from app.v2v.output import Said
+from tests.support.logs import DATA, log, read
 
-DATA = Path(__file__).parents[1] / "data"
-
-
-@pytest.mark.parametrize(
-    ("said", "code"),
-    [
-        ("inspection could not detect the source guest (or physical machine).", "no_os_found"),
-        ("multi-boot operating systems are not supported by virt-v2v", "multi_boot"),
-        ("insufficient free space in the conversion server temporary directory /var/tmp", "host_no_space"),
-        ("libguestfs error: /out/vm-sda: No space left on device", "host_no_space"),
-        ("not enough free space for conversion on filesystem '/'. 10.0 MB free < 100 MB", "guest_no_space"),
-        (
-            "unable to mount the disk image for writing. It is probably because Windows Hibernation",
-            "hibernated_windows",
-        ),
-        ("libguestfs error: could not find key to open LUKS encrypted /dev/sda2", "encrypted_disk"),
-        ("there are no virtio drivers available for this version of Windows (10.0)", "missing_drivers"),
-        ("One of rhsrvany.exe or pvvxsvc.exe is missing in /usr/share/virt-tools", "missing_tool"),
-        ("virt-v2v is unable to convert this guest type (linux/arch)", "unsupported_guest"),
-        ("no installed kernel packages were found, or no kernels were found", "no_kernel"),
-        ("libguestfs error: sh_lines: update-initramfs: failed for /boot/initrd.img", "initramfs_failed"),
-        ("libguestfs error: guestfs_launch failed, see earlier error messages", "appliance_failed"),
-        ("access: No such file or directory: /nonexistent.img", "source_vanished"),
-        ("access: Permission denied: /root/x.img", "source_permission_denied"),
-        ("exception: libvirt: VIR_ERR_AUTH_FAILED: authentication failed: refused", "source_login_failed"),
-        ("exception: libvirt: unable to connect: Connection refused", "source_unreachable"),
-        ("qemu-img: Could not open 'x.qcow2': Image is corrupt", "disk_image_unreadable"),
-        ("nbdcopy: write: Connection closed", "copy_failed"),
-        ("something that nobody has heard of", "conversion_failed"),
-    ],
+FOOTER = (
+    "\n\nIf reporting bugs, run virt-v2v with debugging enabled and include the complete output:"
+    "\n\n  virt-v2v -v -x [...]"
 )
+MESSAGES = [
+    (said.replace("\\n", "\n"), code)
+    for line in (DATA / "virt-v2v-messages.tsv").read_text(encoding="utf-8").splitlines()
+    for code, said in [line.split("\t")]
+]
+"""As virt-v2v 2.x and the programs that it runs word them, each with the code that it is to have."""
+
+
+@pytest.mark.parametrize(("said", "code"), MESSAGES)
 def test_each_message_has_its_code_and_keeps_its_words(said: str, code: str) -> None:
-    problem = explain([said], 1).to_problem()
+    problem = explain([said + FOOTER], 1).to_problem()
     assert (problem.code, problem.detail, problem.status) == (code, said, 422)
     assert problem.hint
 
 
-def test_recorded_errors_are_explained_without_virt_v2v_s_own_footer() -> None:
-    reader = OutputReader(machine_readable=True)
-    reading = reader.feed((DATA / "virt-v2v-2.2.0-no-os-found.log").read_bytes())
-    problem = explain([event.text for event in reading.events if isinstance(event, Said)], 1).to_problem()
-    assert problem.code == "no_os_found"
+def test_every_code_is_tried() -> None:
+    assert {kind.code for kind in CATALOGUE} | {"conversion_failed"} == {code for _, code in MESSAGES}
+
+
+def test_every_code_is_its_own_and_listed() -> None:
+    codes = [kind.code for kind in CATALOGUE]
+    assert len(set(codes)) == len(codes)
+    assert {*codes, "conversion_killed"} <= {kind.code for kind in problem_classes()}
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("2.2.0-no-os-found", "no_os_found"), ("2.2.0-missing-disk", "source_vanished")]
+)
+def test_recorded_errors_are_explained(name: str, code: str) -> None:
+    said = [event for event in read(log(name)).events if isinstance(event, Said)]
+    problem = explain([one.text for one in said if one.severity is Severity.ERROR], 1).to_problem()
+    assert problem.code == code
     assert "reporting bugs" not in problem.detail
 
 
-@pytest.mark.parametrize(("exit_code", "word"), [(1, "exit code 1"), (-9, "signal 9")])
-def test_silence_is_explained_by_how_it_ended(exit_code: int, word: str) -> None:
-    assert word in explain([], exit_code).detail
+def test_the_cause_may_be_told_by_a_child_of_virt_v2v() -> None:
+    errors = [
+        "nbdkit: file.0: error: pwrite: No space left on device",
+        "nbdcopy: write at offset 0 failed: No space left on device",
+        "nbdcopy command failed, see earlier error messages",
+    ]
+    problem = explain(errors, 1).to_problem()
+    assert (problem.code, problem.detail) == ("host_no_space", "\n".join(errors))
 
 
-def test_a_detail_is_bounded_and_plain() -> None:
-    detail = explain(["a\x1b[31m\0b" + "x" * 10_000], 1).detail
+def test_silence_is_explained_by_how_it_ended() -> None:
+    assert explain([], 1).detail == "virt-v2v ended with exit code 1 and said nothing about it."
+    killed = explain(["", " \n"], -9)
+    assert (killed.code, killed.detail) == (
+        "conversion_killed",
+        "virt-v2v was ended by signal 9 and said nothing about it.",
+    )
+
+
+def test_of_too_many_words_the_last_ones_stay() -> None:
+    detail = explain(["early"] * 1000 + ["the last one"], 1).detail
     assert len(detail) == LONGEST_DETAIL
-    assert detail.startswith("a [31m b")
+    assert detail.startswith("…")
+    assert detail.endswith("\nthe last one")
 
 
-def test_every_code_is_its_own() -> None:
-    codes = [kind.code for kind in CATALOGUE]
-    assert len(set(codes)) == len(codes)
+def test_a_detail_holds_nothing_that_misleads() -> None:
+    assert explain(["a\x1b[31m\0b\u202ec\ud800d\r\n\n\n\ne"], 1).detail == "a [31m b c d \n\ne"
