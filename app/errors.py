@@ -63,6 +63,8 @@ class AppError(Exception):
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Internal error"
     hint: ClassVar[str | None] = None
+    is_shown: ClassVar[bool] = True
+    """False for what only the service itself raises and catches; clients never see its code."""
 
     def __init__(
         self,
@@ -92,12 +94,13 @@ class AppError(Exception):
 
 
 def problem_classes() -> list[type[AppError]]:
-    """Every concrete error, ordered by code: the list that the docs and `/v1/kinds` show."""
+    """Every error that clients may see, ordered by code: the list that the docs and `/v1/kinds` show."""
     found: dict[str, type[AppError]] = {}
     waiting: list[type[AppError]] = [AppError]
     while waiting:
         kind = waiting.pop()
-        found[kind.code] = found.get(kind.code, kind)
+        if kind.is_shown:
+            found[kind.code] = found.get(kind.code, kind)
         waiting.extend(kind.__subclasses__())
     return [found[code] for code in sorted(found)]
 
@@ -298,9 +301,9 @@ class WorkDirUnusableError(HostError):
 
 
 class FencedError(AppError):
-    """A newer turn has taken over; the older one must do nothing more. Never shown to clients."""
+    """A newer turn has taken over; the older one must do nothing more."""
 
-    status, code, title = 409, "fenced", "A newer turn has taken over"
+    status, code, title, is_shown = 409, "fenced", "A newer turn has taken over", False
 
 
 # --- imports ---------------------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ from app.errors import AppError, problem_classes  # noqa: E402
 from app.main import create_app  # noqa: E402
 from app.settings import Settings  # noqa: E402
 
-NEVER_SHOWN = frozenset({"fenced"})
 PROGRAMS = ("app.cli.__main__.", "app.proxy.agent.")
 """They do something when they are loaded, or run on hosts only."""
 
@@ -67,8 +66,7 @@ def problems() -> Iterator[str]:
     yield "|---|---|---|---|"
     _load_all()
     for kind in sorted(problem_classes(), key=_by_status):
-        if kind.code not in NEVER_SHOWN:
-            yield f"| `{kind.code}` | {kind.status} | {kind.title} | {kind.hint or ''} |"
+        yield f"| `{kind.code}` | {kind.status} | {kind.title} | {kind.hint or ''} |"
 
 
 def _by_status(kind: type[AppError]) -> tuple[int, str]:

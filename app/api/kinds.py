@@ -15,6 +15,7 @@ from app.models.common import Json, Shape
 from app.models.state import PAGE_NUMBER, StepName
 from app.models.vm import ConcernSeverity
 from app.sources import SOURCES
+from app.v2v import failures  # noqa: F401  # its codes are on imports that failed; here it is only loaded
 
 router = APIRouter(prefix="/v1/kinds", tags=["kinds"], route_class=ServiceRoute)
 

@@ -43,6 +43,7 @@ class MovedError(ImportFailureError):
     """The chosen proxy host doesn't hold the source; another one may. `reason` is shown on the attempt."""
 
     code, title = "source_elsewhere", "The proxy host that was tried doesn't hold the source"
+    is_shown = False
 
     def __init__(self, reason: AppError) -> None:
         super().__init__(reason.detail)
