@@ -23,7 +23,7 @@ from app.models.common import Shape
 from app.models.vm import Concern
 from app.proxy.pool import ProxyPool
 from app.secrets import Sealer
-from app.services import imports, proxy_hosts, vm_names
+from app.services import proxy_hosts, references, vm_names
 from app.services.placement import Choice, Load, Wait, choose, current_load
 from app.services.specs import VmImportCreate
 
@@ -84,7 +84,7 @@ async def check_import(
 ) -> ImportCheck:
     """Raises what a request to import would raise at once, and HostError when a host can't be asked now."""
     async with database.reading() as session:
-        check = _Check(await imports.check_references(session, spec))
+        check = _Check(await references.check(session, spec))
     try:
         await _examine(database, sealer, proxies, spec, check)
         await _judge(database, spec, check)

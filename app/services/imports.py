@@ -9,7 +9,6 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.destinations import destination_of
 from app.errors import (
     ConflictError,
     FieldError,
@@ -20,21 +19,16 @@ from app.errors import (
     InUseError,
     NotFoundError,
     Problem,
-    UnknownReferenceError,
     UnprocessableError,
-    UnsupportedPropertyError,
 )
 from app.models.attempts import Attempt
 from app.models.columns import now
-from app.models.data_centers import DataCenter
 from app.models.imports import MOST_LABELS, Direction, ImportLabel, ImportPatch, VmImport
 from app.models.progress import Progress
-from app.models.proxy_hosts import ProxyHost
 from app.models.state import LIVE, MOVES, ImportState, StepName
-from app.models.storage_domains import StorageDomain
 from app.models.vms import Vm, VmState
 from app.secrets import Sealer
-from app.services import attempts, timeline, vm_names
+from app.services import attempts, references, timeline, vm_names
 from app.services.specs import (
     ImportRetry,
     ImportSpecPublic,
@@ -44,7 +38,6 @@ from app.services.specs import (
 )
 from app.services.turns import locked
 from app.services.waiting import queue_statuses
-from app.sources import source_of
 
 
 class ImportFilter(BaseModel, frozen=True):
@@ -116,7 +109,7 @@ async def create(session: AsyncSession, body: VmImportCreate, *, created_by: str
 
     Raises UnknownReferenceError, UnsupportedPropertyError, InvalidNameError, NameInUseError.
     """
-    data_center_id = await check_references(session, body)
+    data_center_id = await references.check(session, body)
     row = VmImport(
         spec=body.without_secrets(),
         data_center_id=data_center_id,
@@ -136,48 +129,6 @@ async def create(session: AsyncSession, body: VmImportCreate, *, created_by: str
         await vm_names.reserve(session, data_center_id, body.vm.name, row.id)
     timeline.note(session, row, "created", created_by=created_by)
     return row
-
-
-async def check_references(session: AsyncSession, body: VmImportCreate) -> UUID:
-    """The data center of the request, when everything it names is there and fits together."""
-    domain, data_center_id = await _target(session, body)
-    if body.proxy_host_id is not None:
-        host = await session.get(ProxyHost, body.proxy_host_id)
-        if host is None or host.data_center_id != data_center_id:
-            raise _unknown("/proxy_host_id", "There is no such proxy host in the data center.")
-    _check_supported(body, domain)
-    if body.vm.name is not None:
-        vm_names.check(body.vm.name)
-    return data_center_id
-
-
-async def _target(session: AsyncSession, body: VmImportCreate) -> tuple[StorageDomain | None, UUID]:
-    if body.storage_domain_id is not None:
-        domain = await session.get(StorageDomain, body.storage_domain_id)
-        if domain is None:
-            raise _unknown("/storage_domain_id", "There is no such storage domain.")
-        return domain, domain.data_center_id
-    center = await session.get(DataCenter, body.data_center_id)
-    if center is None:
-        raise _unknown("/data_center_id", "There is no such data center.")
-    return None, center.id
-
-
-def _unknown(pointer: str, detail: str) -> UnknownReferenceError:
-    fault = FieldError(pointer=pointer, code="unknown_reference", detail=detail)
-    return UnknownReferenceError(detail, errors=(fault,))
-
-
-def _check_supported(body: VmImportCreate, domain: StorageDomain | None) -> None:
-    faults = list(source_of(body.source.kind).unsupported(body))
-    if domain is not None:
-        faults += destination_of(domain.kind).unsupported(body)
-    if faults:
-        errors = tuple(
-            FieldError(pointer=pointer, code="unsupported_property", detail=detail)
-            for pointer, detail in faults
-        )
-        raise UnsupportedPropertyError(errors[0].detail, errors=errors)
 
 
 def _add_labels(session: AsyncSession, row: VmImport) -> None:
@@ -290,7 +241,7 @@ async def retry(session: AsyncSession, row: VmImport, body: ImportRetry) -> None
     changes = body.model_dump(mode="json", exclude_none=True)
     row.spec = {**row.spec, **changes}
     spec = spec_from_row(row.spec, {})
-    await check_references(session, spec)
+    await references.check(session, spec)
     move(row, ImportState.QUEUED)
     if await attempts.numbered(session, row.id, row.attempt) is not None:
         row.attempt += 1
