@@ -45,7 +45,7 @@ async def index(
 
 
 @router.get(
-    "/{data_center_id}",
+    "/{data_center_id:uuid}",
     operation_id="getDataCenter",
     summary="Read a data center",
     responses=problems(NotFoundError),
@@ -59,7 +59,7 @@ async def read(
 
 
 @router.patch(
-    "/{data_center_id}",
+    "/{data_center_id:uuid}",
     operation_id="updateDataCenter",
     summary="Change a data center",
     responses=problems(NotFoundError, NameInUseError, PreconditionFailedError),
@@ -80,7 +80,7 @@ async def patch(
 
 
 @router.delete(
-    "/{data_center_id}",
+    "/{data_center_id:uuid}",
     operation_id="deleteDataCenter",
     summary="Delete a data center that holds nothing",
     status_code=204,

@@ -26,7 +26,9 @@ async def list_disks(
     return page_of(found, query, show=vms.public_disk, key=lambda disk: disk.id)
 
 
-@router.get("/{disk_id}", operation_id="getDisk", summary="Get a disk", responses=problems(NotFoundError))
+@router.get(
+    "/{disk_id:uuid}", operation_id="getDisk", summary="Get a disk", responses=problems(NotFoundError)
+)
 async def get_disk(_: ViewerDep, disk_id: UUID, session: ReadingDep, response: Response) -> DiskPublic:
     disk = await vms.get_disk(session, disk_id)
     set_etag(response, disk.version)

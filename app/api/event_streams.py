@@ -135,7 +135,7 @@ async def stream_events(
 
 
 @router.get(
-    "/imports/{import_id}/events",
+    "/imports/{import_id:uuid}/events",
     operation_id="streamImportEvents",
     summary="Follow one import until it ends",
     status_code=status.HTTP_200_OK,

@@ -1,12 +1,12 @@
 """`/healthz`, `/readyz` and `/metrics`: for supervisors, load balancers and Prometheus."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from app.api.deps import StateDep
-from app.api.problems import DatabaseUnavailableError, described
+from app.api.problems import DatabaseUnavailableError, Responses, described
 from app.api.state import AppState
 from app.db import UNAVAILABLE
 from app.errors import SchemaMismatchError, UnprocessableError
@@ -33,6 +33,9 @@ class Readiness(Shape):
     problem: str | None
 
 
+NOT_READY: Final[Responses] = {503: {"model": Readiness, "description": "It can't; the body says why."}}
+
+
 @router.get("/healthz", operation_id="getHealth", summary="Whether the process is alive")
 async def health() -> Health:
     return Health()
@@ -42,8 +45,7 @@ async def health() -> Health:
     "/readyz",
     operation_id="getReadiness",
     summary="Whether the process can serve",
-    responses={503: {"model": Readiness, "description": "It can't; the body says why."}}
-    | described([UnprocessableError]),
+    responses=NOT_READY | described([UnprocessableError]),
 )
 async def readiness(
     state: StateDep,

@@ -37,7 +37,7 @@ router = APIRouter(route_class=ServiceRoute)
 
 
 @router.get(
-    "/{import_id}/timeline",
+    "/{import_id:uuid}/timeline",
     operation_id="listImportTimeline",
     summary="List what happened to an import",
     responses=problems(NotFoundError, InvalidCursorError),
@@ -52,7 +52,7 @@ async def list_import_timeline(
 
 
 @router.get(
-    "/{import_id}/log",
+    "/{import_id:uuid}/log",
     operation_id="getImportLog",
     summary="Get virt-v2v's log",
     response_class=Response,
@@ -102,7 +102,7 @@ async def _kept_log(database: Database, import_id: UUID, number: int | None) -> 
 
 
 @router.get(
-    "/{import_id}/bundle",
+    "/{import_id:uuid}/bundle",
     operation_id="getImportBundle",
     summary="Get all an expert needs about an import",
     response_class=Response,

@@ -132,7 +132,7 @@ async def list_imports(
 
 
 @router.get(
-    "/{import_id}", operation_id="getImport", summary="Get an import", responses=problems(NotFoundError)
+    "/{import_id:uuid}", operation_id="getImport", summary="Get an import", responses=problems(NotFoundError)
 )
 async def get_import(_: ViewerDep, import_id: UUID, state: StateDep, response: Response) -> VmImportPublic:
     """The ETag counts changes of the import itself; progress comes without one."""
@@ -142,7 +142,7 @@ async def get_import(_: ViewerDep, import_id: UUID, state: StateDep, response: R
 
 
 @router.patch(
-    "/{import_id}",
+    "/{import_id:uuid}",
     operation_id="updateImport",
     summary="Change a queued import",
     responses=problems(NotFoundError, ImportNotQueuedError, PreconditionFailedError),
@@ -168,7 +168,7 @@ async def update_import(
 
 
 @router.delete(
-    "/{import_id}",
+    "/{import_id:uuid}",
     operation_id="deleteImport",
     summary="Forget an ended import",
     status_code=status.HTTP_204_NO_CONTENT,
@@ -190,7 +190,7 @@ async def delete_import(
 
 
 @router.post(
-    "/{import_id}/cancel",
+    "/{import_id:uuid}/cancel",
     operation_id="cancelImport",
     summary="Cancel an import",
     status_code=status.HTTP_202_ACCEPTED,
@@ -213,7 +213,7 @@ async def cancel_import(
 
 
 @router.post(
-    "/{import_id}/retry",
+    "/{import_id:uuid}/retry",
     operation_id="retryImport",
     summary="Try a failed or cancelled import again",
     status_code=status.HTTP_202_ACCEPTED,

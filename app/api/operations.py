@@ -51,6 +51,7 @@ def complete(path: str, method: str, operation: Json) -> None:
         for kind in _problems(method, has_body="requestBody" in operation):
             add_problem(operation["responses"], kind)
     for parameter in operation.get("parameters", []):
+        parameter["schema"] = _without_null(parameter["schema"])
         if parameter["in"] != "query" and parameter["name"] in examples.PARAMETERS:
             parameter["example"] = examples.PARAMETERS[parameter["name"]]
     operation.setdefault("security", [])
@@ -58,6 +59,12 @@ def complete(path: str, method: str, operation: Json) -> None:
     for status, response in operation["responses"].items():
         _complete_response(status, response, operation["operationId"])
     operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+def _without_null(schema: Json) -> Json:
+    """A parameter that isn't given is left out: none of them can be null."""
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    return {**kinds[0], **{k: v for k, v in schema.items() if k != "anyOf"}} if len(kinds) == 1 else schema
 
 
 def _problems(method: str, *, has_body: bool) -> list[type[AppError]]:

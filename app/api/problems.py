@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app import logs
 from app.db import UNAVAILABLE, ValueRefusedError
@@ -31,6 +32,7 @@ from app.errors import (
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EXAMPLES: Final = "#/components/examples/"
 ALWAYS: Final = (InvalidRequestError, UnauthorizedError, ForbiddenError, UnprocessableError)
 """What any operation behind a token may answer."""
@@ -134,9 +136,21 @@ def _sentence(text: str) -> str:
 
 async def _http_exception(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return problem_response(MethodNotAllowedError(), {"Allow": ", ".join(_allowed(request))})
     kind = BY_STATUS.get(error.status_code, InvalidRequestError)
     detail = None if error.status_code != HTTPStatus.NOT_FOUND else f"There is no {request.url.path[:200]!r}."
     return problem_response(kind(detail), error.headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of the path; Starlette tells those of the first of its routes alone."""
+    routes, scope = request.app.router.routes, request.scope
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _database_error(_: Request, error: Exception) -> ProblemResponse:

@@ -95,7 +95,7 @@ async def index(
 
 
 @router.get(
-    "/{proxy_host_id}",
+    "/{proxy_host_id:uuid}",
     operation_id="getProxyHost",
     summary="Read a proxy host",
     responses=problems(NotFoundError),
@@ -109,7 +109,7 @@ async def read(
 
 
 @router.patch(
-    "/{proxy_host_id}",
+    "/{proxy_host_id:uuid}",
     operation_id="updateProxyHost",
     summary="Change a proxy host, or accept its key",
     description="`enabled: false` drains it: what runs goes on, nothing new begins.",
@@ -137,7 +137,7 @@ async def patch(
 
 
 @router.delete(
-    "/{proxy_host_id}",
+    "/{proxy_host_id:uuid}",
     operation_id="deleteProxyHost",
     summary="Delete a proxy host that nothing uses",
     status_code=204,
@@ -158,7 +158,7 @@ async def remove(
 
 
 @router.post(
-    "/{proxy_host_id}/check",
+    "/{proxy_host_id:uuid}/check",
     operation_id="checkProxyHost",
     summary="Probe a proxy host now",
     responses=problems(NotFoundError),

@@ -64,7 +64,7 @@ async def index(
 
 
 @router.get(
-    "/{storage_domain_id}",
+    "/{storage_domain_id:uuid}",
     operation_id="getStorageDomain",
     summary="Read a storage domain",
     responses=problems(NotFoundError),
@@ -78,7 +78,7 @@ async def read(
 
 
 @router.patch(
-    "/{storage_domain_id}",
+    "/{storage_domain_id:uuid}",
     operation_id="updateStorageDomain",
     summary="Change a storage domain",
     responses=problems(
@@ -101,7 +101,7 @@ async def patch(
 
 
 @router.delete(
-    "/{storage_domain_id}",
+    "/{storage_domain_id:uuid}",
     operation_id="deleteStorageDomain",
     summary="Delete a storage domain that nothing uses",
     status_code=204,
@@ -116,7 +116,7 @@ async def remove(
 
 
 @router.post(
-    "/{storage_domain_id}/check",
+    "/{storage_domain_id:uuid}/check",
     operation_id="checkStorageDomain",
     summary="Check a storage domain through every proxy host of its data center",
     responses=problems(NotFoundError),

@@ -40,7 +40,10 @@ async def index(caller: AdminDep, session: ReadingDep, query: PageDep) -> Page[A
 
 
 @router.get(
-    "/{token_id}", operation_id="getToken", summary="Read a token's record", responses=problems(NotFoundError)
+    "/{token_id:uuid}",
+    operation_id="getToken",
+    summary="Read a token's record",
+    responses=problems(NotFoundError),
 )
 async def read(token_id: UUID, caller: AdminDep, session: ReadingDep, response: Response) -> ApiTokenPublic:
     row = await tokens.get(session, token_id)
@@ -49,7 +52,7 @@ async def read(token_id: UUID, caller: AdminDep, session: ReadingDep, response: 
 
 
 @router.delete(
-    "/{token_id}",
+    "/{token_id:uuid}",
     operation_id="revokeToken",
     summary="Revoke a token; its record stays",
     status_code=204,

@@ -64,7 +64,7 @@ async def list_vms(
     )
 
 
-@router.get("/{vm_id}", operation_id="getVm", summary="Get a VM", responses=problems(NotFoundError))
+@router.get("/{vm_id:uuid}", operation_id="getVm", summary="Get a VM", responses=problems(NotFoundError))
 async def get_vm(_: ViewerDep, vm_id: UUID, session: ReadingDep, response: Response) -> VmPublic:
     vm = await vms.get(session, vm_id)
     set_etag(response, vm.version)
@@ -72,7 +72,7 @@ async def get_vm(_: ViewerDep, vm_id: UUID, session: ReadingDep, response: Respo
 
 
 @router.get(
-    "/{vm_id}/metadata",
+    "/{vm_id:uuid}/metadata",
     operation_id="getVmMetadata",
     summary="Get what virt-v2v wrote about a VM",
     response_class=Response,
@@ -84,7 +84,7 @@ async def get_vm_metadata(_: ViewerDep, vm_id: UUID, session: ReadingDep) -> Res
 
 
 @router.delete(
-    "/{vm_id}",
+    "/{vm_id:uuid}",
     operation_id="deleteVm",
     summary="Delete a VM",
     status_code=status.HTTP_204_NO_CONTENT,

@@ -1,9 +1,12 @@
 """Shapes that every resource shares."""
 
-import unicodedata
-from typing import Annotated, Any, Generic, TypeVar
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 T = TypeVar("T")
 
@@ -28,34 +31,57 @@ class Page(BaseModel, Generic[T]):
         return f"{params[0].__name__.removesuffix('Public')}Page"
 
 
-def _no_control_characters(text: str) -> str:
-    if any(unicodedata.category(char) == "Cc" for char in text):
-        raise ValueError("control characters are not allowed")
-    return text
+@dataclass(frozen=True)
+class Matching:
+    """A text of this form, in the schema as well: a pattern that ECMA 262 and Python read alike."""
+
+    pattern: str
+    otherwise: str
+
+    def check(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(self.otherwise)
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(schema) | {"pattern": self.pattern}
 
 
-def _no_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("a NUL character is not allowed")
-    return text
+class NamesMatching:
+    """On a dictionary whose keys have a pattern: the schema refuses the other keys as well."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        made = handler(schema)
+        [(pattern, values)] = made.pop("patternProperties").items()
+        names = made.get("propertyNames", {}) | {"pattern": pattern}
+        return made | {"propertyNames": names, "additionalProperties": values}
 
 
-Plain = AfterValidator(_no_control_characters)
-NoNul = AfterValidator(_no_nul)
+NO_CONTROL: Final = r"[^\x00-\x1f\x7f-\x9f]"
+NO_DOTS: Final = r"(?!([^\x00]*/)?\.\.(/|$))"
+"""What follows has no member `..`."""
+
+Plain = Matching(f"^{NO_CONTROL}*$", "control characters are not allowed")
+NoNul = Matching(r"^[^\x00]*$", "a NUL character is not allowed")
 """PostgreSQL keeps no NUL in a text."""
-ResourceName = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), Plain]
+ResourceName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255, strip_whitespace=True),
+    Matching(rf"^{NO_CONTROL}*[^\s\x00-\x1f\x7f-\x9f]{NO_CONTROL}*$", "control characters are not allowed"),
+]
 Description = Annotated[str, StringConstraints(max_length=4096), NoNul]
-
-
-def _absolute(path: str) -> str:
-    if not path.startswith("/"):
-        raise ValueError("the path must be absolute")
-    if ".." in path.split("/"):
-        raise ValueError("`..` is not allowed")
-    return path
-
-
-HostPath = Annotated[str, StringConstraints(min_length=1, max_length=4095), NoNul, AfterValidator(_absolute)]
+HostPath = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=4095),
+    Matching(rf"^/{NO_DOTS}[^\x00]*$", "the path must be absolute, and have no `..` and no NUL"),
+]
 """An absolute path on a proxy host; any character but NUL, no `..`."""
 
 Json = dict[str, Any]

@@ -5,14 +5,25 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, SecretStr, StrictBool, StrictInt, StringConstraints, model_validator
 from pydantic import Field as ShapeField
+from pydantic import SecretStr, StrictBool, StrictInt, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from app.errors import Problem
 from app.models.columns import Typed, UtcDateTime, UtcTime, new_id, now
-from app.models.common import Description, Json, NoNul, Plain, ResourceName, Shape
+from app.models.common import (
+    NO_CONTROL,
+    Description,
+    Json,
+    Matching,
+    NamesMatching,
+    NoNul,
+    Plain,
+    ResourceName,
+    Shape,
+)
 from app.models.progress import DiskProgress, Progress
 from app.models.state import ImportState
 
@@ -83,20 +94,21 @@ class NicMap(Shape):
     @model_validator(mode="after")
     def _one_of_the_two(self) -> "NicMap":
         if (self.network is None) == (self.mac is None):
-            raise ValueError("give exactly one of `network` and `mac`")
+            raise PydanticCustomError("exactly_one", "Give exactly one of `network` and `mac`")
         return self
 
 
-def _root(value: str) -> str:
-    if value not in {"first", "single"} and not value.startswith("/dev/"):
-        raise ValueError("`first`, `single` or a device such as `/dev/sda2`")
-    return value
+Root = Annotated[
+    str,
+    StringConstraints(max_length=255),
+    Matching(rf"^(first|single|/dev/{NO_CONTROL}*)$", "`first`, `single` or a device such as `/dev/sda2`"),
+]
 
 
 class ConversionProperties(Shape):
     mode: ConversionMode = ConversionMode.CONVERT
     """`copy`: the disks as they are, nothing changed in the guest."""
-    root: Annotated[str, StringConstraints(max_length=255), Plain, AfterValidator(_root)] = "first"
+    root: Root = "first"
     """`first`, `single` or a device: which system of several to convert."""
     luks_keys: tuple[SecretStr, ...] = ShapeField(default=(), max_length=64)
     """Passphrases for encrypted disks."""
@@ -107,7 +119,7 @@ class ConversionProperties(Shape):
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9._/\-]+$")]
 LabelValue = Annotated[str, StringConstraints(max_length=255), Plain]
 MOST_LABELS = 64
-Labels = Annotated[dict[LabelKey, LabelValue], ShapeField(max_length=MOST_LABELS)]
+Labels = Annotated[dict[LabelKey, LabelValue], ShapeField(max_length=MOST_LABELS), NamesMatching()]
 ConcernCode = Annotated[str, StringConstraints(max_length=128), Plain]
 Priority = Annotated[StrictInt, ShapeField(ge=0, le=9)]
 
@@ -143,7 +155,10 @@ class ImportProperties(Shape):
 
 class ImportPatch(Shape):
     priority: Priority | None = None
-    labels: Annotated[dict[LabelKey, LabelValue | None], ShapeField(max_length=MOST_LABELS)] | None = None
+    labels: (
+        Annotated[dict[LabelKey, LabelValue | None], ShapeField(max_length=MOST_LABELS), NamesMatching()]
+        | None
+    ) = None
     """Merged with those that are there; one that is null is removed."""
     start_after: UtcTime | None = None
 

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import Field, SecretStr, StrictBool, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.errors import Problem
 from app.models.columns import UtcTime
@@ -30,7 +31,9 @@ class VmImportCreate(ImportProperties):
     @model_validator(mode="after")
     def _one_target(self) -> "VmImportCreate":
         if (self.storage_domain_id is None) == (self.data_center_id is None):
-            raise ValueError("give exactly one of `storage_domain_id` and `data_center_id`")
+            raise PydanticCustomError(
+                "exactly_one", "Give exactly one of `storage_domain_id` and `data_center_id`"
+            )
         return self
 
     def without_secrets(self) -> Json:

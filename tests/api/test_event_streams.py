@@ -102,7 +102,7 @@ async def test_types_are_chosen(live_api: RunningApi, row: VmImport, query: str)
     ("path", "headers", "status", "code"),
     [
         (f"/v1/imports/{uuid4()}/events", {}, 404, "not_found"),
-        ("/v1/imports/x/events", {}, 422, "validation_error"),
+        ("/v1/imports/x/events", {}, 404, "not_found"),
         ("/v1/events", {"Authorization": "Bearer x"}, 401, "unauthorized"),
         ("/v1/events?ticket=x", {"Authorization": ""}, 401, "unauthorized"),
         ("/v1/events?cursor=x", {}, 400, "invalid_cursor"),

@@ -16,7 +16,7 @@ ASTRAY = {
     ("GET", "/v1/nothing"): (404, "not_found"),
     ("GET", f"{CENTERS}/"): (404, "not_found"),
     ("GET", f"{CENTERS}/{UNKNOWN}"): (404, "not_found"),
-    ("GET", f"{CENTERS}/x"): (422, "validation_error"),
+    ("GET", f"{CENTERS}/x"): (404, "not_found"),
     ("PUT", CENTERS): (405, "method_not_allowed"),
     ("GET", f"{CENTERS}?cursor=x"): (400, "invalid_cursor"),
     ("GET", f"{CENTERS}?cursor={'A' * 5000}"): (400, "invalid_cursor"),
@@ -38,7 +38,7 @@ async def test_a_request_that_leads_nowhere_is_a_problem(api: Api) -> None:
 
 async def test_a_method_that_is_not_there_names_those_that_are(api: Api) -> None:
     answer = await api.admin.put(CENTERS, json={})
-    assert answer.headers["Allow"] in {"GET", "POST"}
+    assert answer.headers["Allow"] == "GET, POST"
     assert (await api.admin.head(CENTERS)).status_code == httpx.codes.METHOD_NOT_ALLOWED
 
 
