@@ -60,8 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="v2v-import-service",
         version=version("v2v-import-service"),
         lifespan=_lifespan(settings),
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
     )
     problems.install(app)

@@ -8,6 +8,8 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
+from app.api import openapi
+
 PATH: Final = "/docs"
 ASSETS: Final = f"{PATH}/assets"
 PACKAGE: Final = "fastapi_offline"
@@ -25,7 +27,7 @@ def install(app: FastAPI) -> None:
         root = str(request.scope.get("root_path", ""))
         return get_swagger_ui_html(
             title=app.title,
-            openapi_url=f"{root}{app.openapi_url}",
+            openapi_url=f"{root}{openapi.PATH}",
             swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
             swagger_favicon_url=f"{root}{ASSETS}/favicon.png",
