@@ -41,7 +41,7 @@ async def test_the_check_knows_a_data_domain(settings: OvirtDataSettings, local_
 
 @pytest.mark.parametrize(
     "metadata",
-    ["", "CLASS=Iso\n", f"CLASS=Backup\nSDUUID={DOMAIN_ID}\n", f"CLASS=Data\nSDUUID={uuid4()}\n"],
+    ["", "CLASS=Iso\n", f"CLASS=Backup\nSDUUID={DOMAIN_ID}\n", f"CLASS=Data\nSDUUID={UUID(int=1)}\n"],
 )
 async def test_what_is_no_data_domain_is_an_answer(
     settings: OvirtDataSettings, root: Path, local_agent: HostAgent, metadata: str
