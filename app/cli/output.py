@@ -74,7 +74,7 @@ def problem_lines(problem: Json) -> list[str]:
     title, detail = problem.get("title", "The request failed"), problem.get("detail")
     lines = [f"Error: {title} ({problem.get('code', 'unknown')})"]
     if detail and detail != title:
-        lines.append(f"  {detail}")
+        lines += [f"  {line}" for line in str(detail).splitlines() if line.strip()]
     lines += [
         f"  {error.get('pointer') or '/'}: {error.get('detail')}" for error in problem.get("errors") or ()
     ]
