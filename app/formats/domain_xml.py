@@ -1,15 +1,19 @@
 """libvirt's domain XML ("Domain XML format"): read into our words, and given another identity."""
 
 from collections.abc import Sequence
+from itertools import chain, count
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
 from app.errors import InvalidSourceError
-from app.formats import xml
+from app.formats import numbers, xml
 from app.formats.units import libvirt_unit_bytes
 from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
 
 KIB: Final = 1024
+DISKS: Final = frozenset({"disk", "lun"})
+"""The devices that are disks; a `lun` is one that the guest may send SCSI commands to."""
+LONGEST_NAME: Final = 255
 PREFIXES: Final = {
     "libosinfo": "http://libosinfo.org/xmlns/libvirt/domain/1.0",
     "qemu": "http://libvirt.org/schemas/domain/qemu/1.0",
@@ -21,7 +25,8 @@ for _prefix, _uri in PREFIXES.items():
 def read_domain_xml(data: bytes) -> VmConfig:
     """The VM; a disk's `path` is its file or block device, None for any other kind of source.
 
-    CD-ROM and floppy drives are left out. Raises InvalidSourceError.
+    A path is as the domain says it, so that it may be relative. CD-ROM and floppy drives are left out.
+    Raises InvalidSourceError.
     """
     domain = _domain(data)
     name = xml.text(domain, "name")
@@ -30,7 +35,7 @@ def read_domain_xml(data: bytes) -> VmConfig:
     return VmConfig(
         id=xml.text(domain, "uuid") or name,
         name=name,
-        cpu_count=xml.whole_number(xml.text(domain, "vcpu"), "The number of CPUs"),
+        cpu_count=numbers.cpu_count(xml.text(domain, "vcpu")),
         memory_bytes=_memory_bytes(domain),
         firmware=_firmware(domain),
         os=_os(domain),
@@ -49,10 +54,8 @@ def _domain(data: bytes) -> Element:
 
 def _memory_bytes(domain: Element) -> int | None:
     memory = xml.child(domain, "memory")
-    number = xml.whole_number(xml.text(memory), "The memory")
-    if number is None:
-        return None
-    return number * libvirt_unit_bytes(xml.attribute(memory, "unit"), default="KiB")
+    unit = libvirt_unit_bytes(xml.attribute(memory, "unit"), default="KiB")
+    return numbers.size_bytes(xml.text(memory), unit, "The memory") or None
 
 
 def _firmware(domain: Element) -> Firmware:
@@ -70,20 +73,29 @@ def _os(domain: Element) -> str | None:
 def _disks(domain: Element) -> tuple[SourceDisk, ...]:
     devices = xml.child(domain, "devices")
     elements = [] if devices is None else list(xml.children(devices, "disk"))
-    disks = [element for element in elements if (xml.attribute(element, "device") or "disk") == "disk"]
-    return tuple(_disk(element, number) for number, element in enumerate(disks, start=1))
+    found = [element for element in elements if (xml.attribute(element, "device") or "disk") in DISKS]
+    disks: dict[str, SourceDisk] = {}
+    for number, element in enumerate(found, start=1):
+        names = chain([_disk_name(element)], (f"disk-{other}" for other in count(number)))
+        identifier = next(name for name in names if name and name not in disks)
+        disks[identifier] = _disk(element, identifier)
+    return tuple(disks.values())
 
 
-def _disk(element: Element, number: int) -> SourceDisk:
-    target = xml.child(element, "target")
+def _disk_name(element: Element) -> str:
+    """What the domain calls the disk, unless that is too long for a name."""
+    name = xml.attribute(xml.child(element, "target"), "dev") or ""
+    return name if len(name) <= LONGEST_NAME else ""
+
+
+def _disk(element: Element, identifier: str) -> SourceDisk:
     source = xml.child(element, "source")
-    name = xml.attribute(target, "dev") or f"disk-{number}"
     return SourceDisk(
-        id=name,
-        label=name,
+        id=identifier,
+        label=identifier,
         capacity_bytes=None,
         format=xml.attribute(xml.child(element, "driver"), "type"),
-        bus=xml.attribute(target, "bus"),
+        bus=xml.attribute(xml.child(element, "target"), "bus"),
         path=xml.attribute(source, "file") or xml.attribute(source, "dev"),
     )
 
@@ -128,7 +140,7 @@ def with_identity(
         _set_cpu_count(domain, cpu_count)
     if memory_bytes is not None:
         for tag in ("memory", "currentMemory"):
-            _set_text(domain, tag, str(memory_bytes // KIB)).set("unit", "KiB")
+            _set_text(domain, tag, str(-(-memory_bytes // KIB))).set("unit", "KiB")
     for element, nic in zip(_interfaces(domain), nics, strict=False):
         _set_nic(element, nic)
     return bytes(tostring(domain, encoding="utf-8", xml_declaration=True))
@@ -145,7 +157,8 @@ def _set_text(parent: Element, tag: str, value: str) -> Element:
 def _set_cpu_count(domain: Element, cpu_count: int) -> None:
     if xml.text(domain, "vcpu") == str(cpu_count):
         return
-    _set_text(domain, "vcpu", str(cpu_count))
+    # `current` could be more than there are now.
+    _set_text(domain, "vcpu", str(cpu_count)).attrib.pop("current", None)
     cpu = xml.child(domain, "cpu")
     topology = xml.child(cpu, "topology")
     if cpu is not None and topology is not None:

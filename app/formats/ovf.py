@@ -6,7 +6,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from app.errors import InvalidSourceError
-from app.formats import xml
+from app.formats import numbers, xml
 from app.formats.units import ovf_unit_bytes
 from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
 
@@ -15,6 +15,7 @@ CONTROLLERS: Final = {"5": "ide", "6": "scsi", "20": "sata"}
 """Resource types (CIM_ResourceAllocationSettingData) and the buses of controllers."""
 SYSTEMS: Final = frozenset({"VirtualSystem", "Content"})
 """`Content` is what oVirt writes."""
+LONGEST_LABEL: Final = 255
 ITEMS: Final = frozenset({"Item", "StorageItem", "EthernetPortItem"})
 
 
@@ -62,7 +63,7 @@ def _disks_by_id(envelope: Element) -> dict[str, Element]:
 
 
 def _config(system: Element, files: dict[str, str], disks: dict[str, Element]) -> VmConfig:
-    items = [element for element in system.iter() if xml.local(element.tag) in ITEMS]
+    items = [element for element in system.iter() if _is_item(element)]
     name = xml.text(system, "Name") or xml.attribute(system, "id")
     if name is None:
         raise InvalidSourceError("A virtual system has neither a name nor an id.")
@@ -73,10 +74,15 @@ def _config(system: Element, files: dict[str, str], disks: dict[str, Element]) -
         memory_bytes=_memory_bytes(items),
         firmware=_firmware(system),
         os=_os(system),
-        description=xml.text(system, "AnnotationSection", "Annotation"),
+        description=xml.text(xml.section(system, "AnnotationSection"), "Annotation"),
         disks=tuple(_disks(items, files, disks)),
         nics=tuple(_nics(items)),
     )
+
+
+def _is_item(element: Element) -> bool:
+    """Whether it describes hardware, and not how little or how much of it would do (`bound`)."""
+    return xml.local(element.tag) in ITEMS and xml.attribute(element, "bound") not in {"min", "max"}
 
 
 def _of_type(items: list[Element], kind: str) -> list[Element]:
@@ -84,18 +90,15 @@ def _of_type(items: list[Element], kind: str) -> list[Element]:
 
 
 def _cpu_count(items: list[Element]) -> int | None:
-    counts = [
-        xml.whole_number(xml.text(item, "VirtualQuantity"), "The number of CPUs")
-        for item in _of_type(items, CPU)
-    ]
+    """The first item's: the others belong to configurations that virt-v2v doesn't choose either."""
+    counts = [numbers.cpu_count(xml.text(item, "VirtualQuantity")) for item in _of_type(items, CPU)]
     return next(iter(counts), None)
 
 
 def _memory_bytes(items: list[Element]) -> int | None:
     for item in _of_type(items, MEMORY):
-        number = xml.whole_number(xml.text(item, "VirtualQuantity"), "The memory")
-        if number is not None:
-            return number * ovf_unit_bytes(xml.text(item, "AllocationUnits") or "MegaBytes")
+        unit = ovf_unit_bytes(xml.text(item, "AllocationUnits") or "MegaBytes")
+        return numbers.size_bytes(xml.text(item, "VirtualQuantity"), unit, "The memory") or None
     return None
 
 
@@ -107,38 +110,61 @@ def _firmware(system: Element) -> Firmware:
 
 
 def _os(system: Element) -> str | None:
-    section = xml.child(system, "OperatingSystemSection")
+    section = xml.section(system, "OperatingSystemSection")
     return xml.text(section, "Description") or xml.attribute(section, "osType")
 
 
 def _disks(items: list[Element], files: dict[str, str], disks: dict[str, Element]) -> Iterator[SourceDisk]:
     """In the order in which virt-v2v reads them: the document's."""
     buses = {
-        xml.text(item, "InstanceID"): bus
+        xml.text(item, "InstanceID") or xml.text(item, "InstanceId"): bus
         for kind, bus in CONTROLLERS.items()
         for item in _of_type(items, kind)
     }
+    seen: set[str] = set()
     for number, item in enumerate(_of_type(items, DISK), start=1):
-        identifier = (xml.text(item, "HostResource") or "").rpartition("/")[2]
-        disk = disks.get(identifier)
-        if disk is None:
-            raise InvalidSourceError(
-                f"Disk {number} refers to {identifier!r}, which the OVF doesn't describe."
-            )
-        yield SourceDisk(
-            id=identifier,
-            label=xml.text(item, "ElementName") or xml.text(item, "Caption") or identifier,
-            capacity_bytes=_capacity_bytes(disk),
-            used_bytes=xml.whole_number(xml.attribute(disk, "populatedSize"), "The populated size"),
-            bus=buses.get(xml.text(item, "Parent")),
-            path=files.get(xml.attribute(disk, "fileRef") or ""),
+        disk = _disk(item, _described(item, number, disks), files, buses)
+        if disk.id in seen:
+            raise InvalidSourceError(f"Two disks of the VM refer to {disk.id[:LONGEST_LABEL]!r}.")
+        seen.add(disk.id)
+        yield disk
+
+
+def _described(item: Element, number: int, disks: dict[str, Element]) -> Element:
+    """The description that the drive refers to: `ovf:/disk/ID`. Raises InvalidSourceError."""
+    resource = xml.text(item, "HostResource") or ""
+    found = disks.get(resource.rpartition("/")[2])
+    if found is None:
+        raise InvalidSourceError(
+            f"Disk {number} refers to {resource[:LONGEST_LABEL]!r}, which the OVF doesn't describe."
         )
+    return found
+
+
+def _disk(
+    item: Element, described: Element, files: dict[str, str], buses: dict[str | None, str]
+) -> SourceDisk:
+    identifier = xml.attribute(described, "diskId") or ""
+    label = xml.text(item, "ElementName") or xml.text(item, "Caption") or identifier
+    return SourceDisk(
+        id=identifier,
+        label=label[:LONGEST_LABEL],
+        capacity_bytes=_capacity_bytes(described),
+        used_bytes=numbers.size_bytes(_given(described, "populatedSize"), 1, "The populated size"),
+        bus=buses.get(xml.text(item, "Parent")),
+        path=files.get(xml.attribute(described, "fileRef") or ""),
+    )
 
 
 def _capacity_bytes(disk: Element) -> int | None:
-    number = xml.whole_number(xml.attribute(disk, "capacity"), "The capacity")
-    units = xml.attribute(disk, "capacityAllocationUnits")
-    return None if number is None else number * (ovf_unit_bytes(units) if units else 1)
+    unit = ovf_unit_bytes(xml.attribute(disk, "capacityAllocationUnits") or "byte")
+    return numbers.size_bytes(_given(disk, "capacity"), unit, "The capacity")
+
+
+def _given(disk: Element, name: str) -> str | None:
+    """The value, unless it is a property (`${size}`) that only a deployment would fill in."""
+    value = xml.attribute(disk, name)
+    return None if value is None or value.startswith("${") else value
 
 
 def _nics(items: list[Element]) -> Iterator[SourceNic]:

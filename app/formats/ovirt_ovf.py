@@ -5,7 +5,7 @@ from typing import Final
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
 from app.errors import InvalidSourceError
-from app.formats import xml
+from app.formats import numbers, xml
 from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
 
 MIB: Final = 2**20
@@ -16,9 +16,10 @@ PREFIXES: Final = {
     "vssd": "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData",
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
 }
+TOPOLOGY: Final = ("num_of_sockets", "cpu_per_socket", "threads_per_cpu")
 CPU, MEMORY, NIC = "3", "4", "10"
-UEFI_TYPES: Final = frozenset({"2", "4"})
-"""oVirt's BiosType: 2 is Q35 with OVMF, 4 is the same with secure boot (counted from 0, as virt-v2v does)."""
+UEFI_TYPES: Final = frozenset({"2", "3"})
+"""BiosType in an OVF: one less than oVirt's own number. 2 is Q35 with UEFI, 3 the same with secure boot."""
 BUSES: Final = {"VirtIO": "virtio", "IDE": "ide", "VirtIO_SCSI": "scsi", "SATA": "sata"}
 
 for _prefix, _uri in PREFIXES.items():
@@ -45,11 +46,12 @@ def read_ovirt_ovf(data: bytes) -> VmConfig:
 
 
 def _parsed(data: bytes) -> tuple[Element, Element]:
+    """The envelope and its VM: `Content` in export domains' form, `VirtualSystem` in the API's."""
     envelope = xml.parse(data)
-    content = xml.child(envelope, "Content")
-    if xml.local(envelope.tag) != "Envelope" or content is None:
-        raise InvalidSourceError("This is not an OVF of oVirt: it has no Envelope with a Content.")
-    return envelope, content
+    contents = [element for element in envelope if xml.local(element.tag) in {"Content", "VirtualSystem"}]
+    if xml.local(envelope.tag) != "Envelope" or len(contents) != 1:
+        raise InvalidSourceError("This is not an OVF of oVirt: it has no Envelope with one Content.")
+    return envelope, contents[0]
 
 
 def _items(content: Element, kind: str) -> list[Element]:
@@ -59,29 +61,20 @@ def _items(content: Element, kind: str) -> list[Element]:
 
 def _cpu_count(content: Element) -> int | None:
     for item in _items(content, CPU):
-        sockets = xml.whole_number(xml.text(item, "num_of_sockets"), "The number of sockets")
-        cores = xml.whole_number(xml.text(item, "cpu_per_socket"), "The number of cores")
-        threads = xml.whole_number(xml.text(item, "threads_per_cpu"), "The number of threads")
+        sockets, cores, threads = (numbers.cpu_count(xml.text(item, name)) for name in TOPOLOGY)
         if sockets is not None:
-            return sockets * (cores or 1) * (threads or 1)
+            return numbers.cpu_count(str(sockets * (cores or 1) * (threads or 1)))
     return None
 
 
 def _memory_bytes(content: Element) -> int | None:
     for item in _items(content, MEMORY):
-        number = xml.whole_number(xml.text(item, "VirtualQuantity"), "The memory")
-        if number is not None:
-            return number * MIB
+        return numbers.size_bytes(xml.text(item, "VirtualQuantity"), MIB, "The memory") or None
     return None
 
 
 def _os(content: Element) -> str | None:
-    sections = [section for section in xml.children(content, "Section") if _is_system(section)]
-    return xml.text(sections[0], "Description") if sections else None
-
-
-def _is_system(section: Element) -> bool:
-    return (xml.attribute(section, "type") or "").endswith("OperatingSystemSection_Type")
+    return xml.text(xml.section(content, "OperatingSystemSection"), "Description")
 
 
 def _disks(envelope: Element) -> tuple[SourceDisk, ...]:
@@ -95,7 +88,7 @@ def _disk(element: Element, number: int) -> SourceDisk:
     return SourceDisk(
         id=identifier,
         label=xml.attribute(element, "disk-alias") or identifier,
-        capacity_bytes=xml.whole_number(xml.attribute(element, "capacity"), "The capacity"),
+        capacity_bytes=numbers.size_bytes(xml.attribute(element, "capacity"), 1, "The capacity"),
         format="qcow2" if xml.attribute(element, "volume-format") == "COW" else "raw",
         bus=BUSES.get(interface, interface.lower() or None),
         path=xml.attribute(element, "fileRef"),
@@ -130,10 +123,11 @@ def with_identity(
         _set(content, "Description", description)
     if cpu_count is not None and cpu_count != _cpu_count(content):
         for item in _items(content, CPU):
-            _set_rasd(item, {"num_of_sockets": str(cpu_count), "cpu_per_socket": "1"})
+            # One socket, as virt-v2v does it.
+            _set_rasd(item, dict(zip(TOPOLOGY, ("1", str(cpu_count), "1"), strict=True)))
     if memory_bytes is not None:
         for item in _items(content, MEMORY):
-            _set_rasd(item, {"VirtualQuantity": str(memory_bytes // MIB)})
+            _set_rasd(item, {"VirtualQuantity": str(-(-memory_bytes // MIB))})
     for item, nic in zip(_items(content, NIC), nics, strict=False):
         values = {"Connection": nic.network, "MACAddress": nic.mac}
         _set_rasd(item, {tag: value for tag, value in values.items() if value is not None})

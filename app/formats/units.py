@@ -5,10 +5,11 @@ from typing import Final
 
 from app.errors import InvalidSourceError
 
-_POWER = re.compile(r"bytes?\s*(?:\*\s*(\d+)\s*\^\s*(\d+))?")
+_POWER = re.compile(r"bytes?\s*(?:\*\s*([0-9]{1,2})\s*\^\s*([0-9]{1,2}))?")
 _BINARY: Final = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 _DECIMAL: Final = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _LONG: Final = {"kilobytes": "k", "megabytes": "m", "gigabytes": "g", "terabytes": "t"}
+BASES: Final = frozenset({1, 2, 10})
 LARGEST_EXPONENT: Final = 60
 
 
@@ -21,7 +22,7 @@ def ovf_unit_bytes(unit: str) -> int:
     power = _POWER.fullmatch(plain)
     if power is not None:
         base, exponent = int(power.group(1) or 1), int(power.group(2) or 1)
-        if base in {1, 2, 10} and exponent <= LARGEST_EXPONENT:
+        if base in BASES and exponent <= LARGEST_EXPONENT:
             return int(base**exponent)
     letter = _LONG.get(plain) or (plain[0] if re.fullmatch("[kmgt]i?b", plain) else None)
     if letter is None:

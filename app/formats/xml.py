@@ -1,4 +1,4 @@
-"""XML from outside: no DTD, no entities, bounded in size and depth; names without their namespaces."""
+"""XML from outside: no DTD, no entities, bounded in every direction; names without their namespaces."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -11,19 +11,24 @@ from app.errors import InvalidSourceError
 
 LARGEST_BYTES: Final = 8 * 2**20
 DEEPEST: Final = 100
+MOST_ELEMENTS: Final = 100_000
+"""Elements take many times the memory of their text."""
 
 
 class _BoundedTree(TreeBuilder):
-    """Builds a tree that isn't deeper than DEEPEST."""
+    """Builds a tree that is neither deeper than DEEPEST nor has more than MOST_ELEMENTS."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._depth = 0
+        self._depth = self._elements = 0
 
     def start(self, tag: str, attrs: dict[str, str]) -> Element:
         self._depth += 1
+        self._elements += 1
         if self._depth > DEEPEST:
             raise InvalidSourceError(f"The XML is nested deeper than {DEEPEST} levels.")
+        if self._elements > MOST_ELEMENTS:
+            raise InvalidSourceError(f"The XML has more than {MOST_ELEMENTS} elements.")
         return super().start(tag, attrs)
 
     def end(self, tag: str) -> Element:
@@ -78,10 +83,12 @@ def attribute(element: Element | None, name: str) -> str | None:
     return next((value for key, value in element.attrib.items() if local(key) == name), None)
 
 
-def whole_number(value: str | None, what: str) -> int | None:
-    """A number that is not negative. Raises InvalidSourceError for any other text."""
-    if value is None:
-        return None
-    if not (value.isascii() and value.isdigit() and len(value) <= 19):  # noqa: PLR2004  # 64 bits
-        raise InvalidSourceError(f"{what} is {value[:40]!r}, which is no whole number.")
-    return int(value)
+def section(element: Element, name: str) -> Element | None:
+    """The section of that name: an element of its own, or (OVF 0.9, oVirt) a `Section` of that type."""
+    own = child(element, name)
+    typed = (found for found in children(element, "Section") if _is_of_type(found, name))
+    return own if own is not None else next(typed, None)
+
+
+def _is_of_type(element: Element, name: str) -> bool:
+    return (attribute(element, "type") or "").rpartition(":")[2] == f"{name}_Type"
