@@ -1,0 +1,84 @@
+"""Each rule finds what it is about, and nothing in a VM that is as it should be."""
+
+from typing import Any
+
+import pytest
+
+from app.concerns import RULES, assess
+from app.models.vm import ConcernSeverity, Firmware, PowerState, SourceDisk, SourceNic, VmConfig
+
+DISK = SourceDisk(id="vda", label="root", capacity_bytes=2**30, path="/srv/a.qcow2")
+NIC = SourceNic(id="nic-1", mac="52:54:00:00:00:01", network="lan")
+SOUND = VmConfig(
+    id="web",
+    name="web",
+    state=PowerState.DOWN,
+    cpu_count=1,
+    memory_bytes=2**30,
+    firmware=Firmware.BIOS,
+    disks=(DISK,),
+    nics=(NIC,),
+)
+
+
+def found(**other: Any) -> list[tuple[str, ConcernSeverity, str | None]]:
+    concerns = assess(SOUND.model_copy(update=other))
+    return [(one.code, one.severity, one.disk_id or one.nic_id) for one in concerns]
+
+
+def test_a_vm_that_is_as_it_should_be_gives_no_concern() -> None:
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("other", "code", "severity", "about"),
+    [
+        ({"state": PowerState.UP}, "vm_running", ConcernSeverity.CRITICAL, None),
+        ({"state": PowerState.SUSPENDED}, "vm_running", ConcernSeverity.CRITICAL, None),
+        ({"disks": ()}, "no_disks", ConcernSeverity.CRITICAL, None),
+        (
+            {"disks": (DISK, DISK.model_copy(update={"id": "vdb", "path": None}))},
+            "disk_unreadable",
+            ConcernSeverity.CRITICAL,
+            "vdb",
+        ),
+        ({"has_snapshots": True}, "snapshots_present", ConcernSeverity.WARNING, None),
+        (
+            {"nics": (NIC, SourceNic(id="nic-2", mac=None, network=None))},
+            "nic_without_network",
+            ConcernSeverity.WARNING,
+            "nic-2",
+        ),
+        ({"firmware": Firmware.UEFI}, "uefi_variables_lost", ConcernSeverity.WARNING, None),
+        ({"nics": ()}, "no_nics", ConcernSeverity.INFO, None),
+        ({"memory_bytes": None}, "resources_unknown", ConcernSeverity.INFO, None),
+        ({"cpu_count": None}, "resources_unknown", ConcernSeverity.INFO, None),
+    ],
+)
+def test_a_rule_finds_what_it_is_about(
+    other: dict[str, Any], code: str, severity: ConcernSeverity, about: str | None
+) -> None:
+    assert found(**other) == [(code, severity, about)]
+
+
+@pytest.mark.parametrize(
+    "other", [{"state": PowerState.UNKNOWN}, {"has_snapshots": None}, {"firmware": None}]
+)
+def test_what_is_unknown_is_no_concern(other: dict[str, Any]) -> None:
+    assert found(**other) == []
+
+
+def test_several_concerns_come_gravest_first() -> None:
+    severities = [severity for _, severity, _ in found(disks=(), nics=(), has_snapshots=True)]
+    assert severities == [ConcernSeverity.CRITICAL, ConcernSeverity.WARNING, ConcernSeverity.INFO]
+
+
+def test_each_disk_and_nic_is_named_by_itself() -> None:
+    disks = tuple(SourceDisk(id=name, label=name, capacity_bytes=None) for name in ("vda", "vdb"))
+    assert [about for _, _, about in found(disks=disks)] == ["vda", "vdb"]
+
+
+def test_every_code_is_its_own_and_says_what_to_do() -> None:
+    codes = [rule.code for rule in RULES]
+    assert len(set(codes)) == len(codes)
+    assert all(rule.title and rule.hint.endswith(".") for rule in RULES)
