@@ -169,9 +169,11 @@ def _set_cpu_count(domain: Element, cpu_count: int) -> None:
 def _set_nic(interface: Element, nic: SourceNic) -> None:
     if nic.mac is not None:
         _child(interface, "mac").set("address", nic.mac)
-    source = _child(interface, "source")
-    if nic.network is not None and nic.network != (source.get("network") or source.get("bridge")):
+    source = xml.child(interface, "source")
+    present = xml.attribute(source, "network") or xml.attribute(source, "bridge")
+    if nic.network is not None and nic.network != present:
         interface.set("type", "network")
+        source = _child(interface, "source")
         source.attrib.clear()
         source.set("network", nic.network)
 

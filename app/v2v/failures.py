@@ -8,6 +8,7 @@ from app.errors import ConversionFailedError
 from app.v2v.text import plain
 
 LONGEST_DETAIL: Final = 2000
+LEFT_OUT: Final = "\n…\n"
 
 
 class KnownFailureError(ConversionFailedError):
@@ -289,5 +290,8 @@ def _cleaned(error: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """The end of a long text: the last error decides."""
-    return text if len(text) <= LONGEST_DETAIL else "…" + text[len(text) - LONGEST_DETAIL + 1 :]
+    """Both ends of a long text: the cause is told first, virt-v2v's own verdict last."""
+    if len(text) <= LONGEST_DETAIL:
+        return text
+    half = (LONGEST_DETAIL - len(LEFT_OUT)) // 2
+    return text[:half] + LEFT_OUT + text[-half:]

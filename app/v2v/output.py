@@ -31,12 +31,13 @@ _NEVER_JSON = re.compile(
     r"|virt-v2v: option '.*' (?:requires|doesn't allow) .*"
     r"|virt-v2v: error: .* could not be started: .*"
     r"|Fatal error: exception .*"
-    r"|(?:nbdcopy|nbdkit|qemu-img|qemu-nbd|libguestfs|supermin): (?!.*\b(?:debug|trace):)"
+    r"|(?:nbdcopy|nbdkit|qemu-img|qemu-nbd|libguestfs|supermin): (?!.*(?:debug:|trace:|disconnect client))"
     r".*\b(?:error|failed|cannot|could not|denied|refused)\b.*",
     re.IGNORECASE,
 )
 """Errors that come only as plain lines: of the option parser, of the programs that virt-v2v starts, and of
 the one who couldn't start virt-v2v. `nbdcopy command failed, see earlier error messages` means these.
+That a client left is no cause but what follows from one, dozens of times.
 """
 
 

@@ -84,6 +84,15 @@ def test_no_stage_of_a_recorded_log_is_unknown(path: Path) -> None:
     assert UNKNOWN not in {event.name for event in read(path.read_bytes()).events if isinstance(event, Stage)}
 
 
+def test_the_cause_is_told_by_what_virt_v2v_starts_and_what_follows_from_it_is_not() -> None:
+    events = read(log("2.2.0-no-room")).events
+    assert [said.text for said in events if isinstance(said, Said) and said.severity is Severity.ERROR] == [
+        "nbdkit: file.6: error: pwrite: No space left on device",
+        "nbdcopy: write at offset 280756224 failed: No space left on device",
+        "nbdcopy command failed, see earlier error messages",
+    ]
+
+
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
 def test_without_json_the_plain_lines_tell_the_same(path: Path) -> None:
     recorded = path.read_bytes()
@@ -159,6 +168,7 @@ def test_an_error_that_never_comes_as_json_is_told_too(line: str, text: str) -> 
         "nbdkit: file[1]: debug: file: error handling is on",
         "libguestfs: trace: v2v: mount = -1 (error)",
         "nbdcopy: copied 2 disks",
+        "qemu-nbd: Disconnect client, due to: Failed to send reply: Unable to write to socket: Broken pipe",
         "virt-v2v: error: the twin of a message",
         "[  53.0] Copying disk 1/2",
     ],
