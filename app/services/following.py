@@ -20,7 +20,7 @@ from app.services import imports, log_chunks, turns
 HOSTS_AT_ONCE = 8
 MOST_WARNINGS = 100
 MOST_ERRORS = 100
-"""So many are kept of an attempt, of errors the last: they decide. The log holds the rest."""
+"""So many are kept of an attempt; the log holds the rest."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,14 @@ async def save_lines(
         await log_chunks.append(session, attempt_id, attempt.kept_bytes, heard.kept)
         attempt.kept_bytes += len(heard.kept)
         await log_chunks.trim(session, attempt_id, kept_bytes=attempt.kept_bytes, cap_bytes=log_cap_bytes)
-    attempt.errors = (attempt.errors + heard.errors)[-MOST_ERRORS:]
+    attempt.errors = _bounded(attempt.errors + heard.errors)
     return _tell(row, heard)
+
+
+def _bounded(errors: tuple[str, ...]) -> tuple[str, ...]:
+    """The first and the last: a cause is told early, and virt-v2v's own verdict at the end."""
+    half = MOST_ERRORS // 2
+    return errors if len(errors) <= MOST_ERRORS else errors[:half] + errors[-half:]
 
 
 def _tell(row: VmImport, heard: Heard) -> bool:

@@ -87,7 +87,7 @@ async def test_warnings_and_errors_are_kept_up_to_a_number(followed: Followed) -
     row = await followed.site.row(followed.import_id)
     attempt = await followed.site.attempt(followed.import_id)
     assert (len(row.warnings), len(attempt.errors)) == (100, 100)
-    assert attempt.errors[:80] == errors
+    assert attempt.errors == errors[:50] + errors[-50:]
 
 
 async def test_only_news_makes_a_new_version(followed: Followed) -> None:
