@@ -1,13 +1,12 @@
 """ETags, If-Match and merge patches: alike for every resource."""
 
 import re
-from collections.abc import Collection
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Response
 
 from app.errors import FieldError, InvalidRequestError, PreconditionFailedError, UnprocessableError
-from app.models.common import Shape
+from app.models.common import Patch
 
 LIST_OF_TAGS: Final = r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'
 """RFC 9110, section 13.1.1; for the document, since a malformed header is 400 rather than 422."""
@@ -32,7 +31,7 @@ class IfMatch:
             Header(
                 alias="If-Match",
                 description="Only if the resource is at this ETag.",
-                json_schema_extra={"pattern": LIST_OF_TAGS},
+                json_schema_extra={"pattern": LIST_OF_TAGS, "format": "etags"},
             ),
         ] = None,
     ) -> None:
@@ -50,16 +49,13 @@ class IfMatch:
 IfMatchDep = Annotated[IfMatch, Depends(IfMatch)]
 
 
-def changes(body: Shape, *, nullable: Collection[str] = ()) -> dict[str, Any]:
-    """The members of a merge patch (RFC 7396) that were sent; null is a value only where it means something.
-
-    Raises UnprocessableError for any other null.
-    """
+def changes(body: Patch) -> dict[str, Any]:
+    """The members of a merge patch that were sent. Raises UnprocessableError for a null without a meaning."""
     given = {name: getattr(body, name) for name in body.model_fields_set}
     faults = tuple(
         FieldError(pointer=f"/{name}", code="null_not_allowed", detail="This can't be null.")
         for name, value in given.items()
-        if value is None and name not in nullable
+        if value is None and name not in body.NULLABLE
     )
     if faults:
         raise UnprocessableError(faults[0].detail, errors=faults)

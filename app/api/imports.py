@@ -158,7 +158,7 @@ async def update_import(
     response: Response,
 ) -> VmImportPublic:
     """A JSON merge patch: labels are merged, one that is null is removed."""
-    changes(body, nullable=("start_after",))
+    changes(body)
     row = await imports.get_locked(session, import_id)
     if_match.check(row.version)
     await imports.patch(session, row, body)

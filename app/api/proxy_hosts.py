@@ -36,8 +36,6 @@ from app.services import proxy_hosts
 
 router = APIRouter(prefix="/v1/proxy-hosts", tags=["proxy hosts"], route_class=ServiceRoute)
 
-NULLABLE = frozenset({"private_key", "password", "host_key", "max_concurrent_imports"})
-
 
 def _check_keys(body: ProxyHostCreate | ProxyHostPatch) -> None:
     """Raises UnprocessableError for a key that can't be read."""
@@ -124,7 +122,7 @@ async def patch(
     response: Response,
 ) -> ProxyHostPublic:
     _check_keys(body)
-    given = changes(body, nullable=NULLABLE)
+    given = changes(body)
     async with state.database.session() as session:
         row = await proxy_hosts.get_locked(session, proxy_host_id)
         if_match.check(row.version)

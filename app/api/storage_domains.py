@@ -95,7 +95,7 @@ async def patch(
 ) -> StorageDomainPublic:
     row = await storage_domains.get_locked(session, storage_domain_id)
     if_match.check(row.version)
-    await storage_domains.patch(session, row, changes(body, nullable={"max_concurrent_imports"}))
+    await storage_domains.patch(session, row, changes(body))
     set_etag(response, row.version)
     return storage_domains.public(row)
 

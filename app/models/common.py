@@ -2,11 +2,19 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 T = TypeVar("T")
 
@@ -15,6 +23,24 @@ class Shape(BaseModel):
     """A frozen value; unknown members are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _refuse_null(schema: JsonSchemaValue, model: type[BaseModel]) -> None:
+    """Members that aren't sent are None in Python, but null only where the shape says so."""
+    nullable = getattr(model, "NULLABLE", ())
+    for name, member in schema["properties"].items():
+        kinds = [kind for kind in member.get("anyOf", []) if kind != {"type": "null"}]
+        if name not in nullable and len(kinds) == 1:
+            del member["anyOf"]
+            member.update(kinds[0])
+
+
+class Patch(Shape):
+    """A JSON merge patch (RFC 7396); `NULLABLE` are the members for which null means something."""
+
+    NULLABLE: ClassVar[frozenset[str]] = frozenset()
+
+    model_config = ConfigDict(json_schema_extra=_refuse_null)
 
 
 class Page(BaseModel, Generic[T]):
@@ -64,6 +90,15 @@ class NamesMatching:
         return made | {"propertyNames": names, "additionalProperties": values}
 
 
+def _is_number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
+Number = BeforeValidator(_is_number)
+"""For numbers as JSON Schema has them: 5.0 is a whole one, "5" and true are none."""
+Slots = Annotated[int, Field(ge=1, le=1000), Number]
 NO_CONTROL: Final = r"[^\x00-\x1f\x7f-\x9f]"
 NO_DOTS: Final = r"(?!([^\x00]*/)?\.\.(/|$))"
 """What follows has no member `..`."""

@@ -7,7 +7,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field, SQLModel
 
 from app.models.columns import Typed, UtcDateTime, new_id, now
-from app.models.common import Description, ResourceName, Shape
+from app.models.common import Description, Patch, ResourceName, Shape
 
 
 class Network(Shape):
@@ -32,7 +32,7 @@ class DataCenterCreate(Shape):
     networks: tuple[Network, ...] = ShapeField(default=(), max_length=1000)
 
 
-class DataCenterPatch(Shape):
+class DataCenterPatch(Patch):
     name: ResourceName | None = None
     description: Description | None = None
     networks: tuple[Network, ...] | None = ShapeField(default=None, max_length=1000)

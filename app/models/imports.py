@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field as ShapeField
-from pydantic import SecretStr, StrictBool, StrictInt, StringConstraints, model_validator
+from pydantic import SecretStr, StrictBool, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
@@ -20,6 +20,8 @@ from app.models.common import (
     Matching,
     NamesMatching,
     NoNul,
+    Number,
+    Patch,
     Plain,
     ResourceName,
     Shape,
@@ -53,8 +55,8 @@ class VmProperties(Shape):
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
     """Unique in the data center."""
-    cpu_count: StrictInt | None = ShapeField(default=None, ge=1, le=4096)
-    memory_bytes: StrictInt | None = ShapeField(default=None, ge=2**20, le=2**50)
+    cpu_count: Annotated[int, ShapeField(ge=1, le=4096), Number] | None = None
+    memory_bytes: Annotated[int, ShapeField(ge=2**20, le=2**50), Number] | None = None
     os: Annotated[str, StringConstraints(max_length=255), Plain] | None = None
     description: Description | None = None
 
@@ -121,7 +123,7 @@ LabelValue = Annotated[str, StringConstraints(max_length=255), Plain]
 MOST_LABELS = 64
 Labels = Annotated[dict[LabelKey, LabelValue], ShapeField(max_length=MOST_LABELS), NamesMatching()]
 ConcernCode = Annotated[str, StringConstraints(max_length=128), Plain]
-Priority = Annotated[StrictInt, ShapeField(ge=0, le=9)]
+Priority = Annotated[int, ShapeField(ge=0, le=9), Number]
 
 
 class ImportProperties(Shape):
@@ -153,7 +155,9 @@ class ImportProperties(Shape):
     """Codes of critical concerns that are not to stop the import."""
 
 
-class ImportPatch(Shape):
+class ImportPatch(Patch):
+    NULLABLE = frozenset({"start_after"})
+
     priority: Priority | None = None
     labels: (
         Annotated[dict[LabelKey, LabelValue | None], ShapeField(max_length=MOST_LABELS), NamesMatching()]

@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field as ShapeField
-from pydantic import SecretStr, StrictBool, StrictInt, StringConstraints
+from pydantic import SecretStr, StrictBool, StringConstraints
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
@@ -18,9 +18,12 @@ from app.models.common import (
     HostPath,
     Matching,
     NamesMatching,
+    Number,
+    Patch,
     Plain,
     ResourceName,
     Shape,
+    Slots,
 )
 
 
@@ -105,6 +108,7 @@ EnvironmentValue = Annotated[
     str, StringConstraints(max_length=4096), Matching(r"^[^\x00\n]*$", "NUL and line ends are not allowed")
 ]
 Environment = Annotated[dict[EnvironmentName, EnvironmentValue], ShapeField(max_length=64), NamesMatching()]
+Port = Annotated[int, ShapeField(ge=1, le=65535), Number]
 Address = Annotated[
     str,
     StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\[\]%][A-Za-z0-9._:\-\[\]%]*$"),
@@ -130,7 +134,7 @@ class ProxyHostCreate(Shape):
     name: ResourceName = ShapeField(examples=["proxy-1"])
     address: Address = ShapeField(examples=["192.0.2.10"])
     """A name or an IP address, as the service reaches it."""
-    port: StrictInt = ShapeField(default=22, ge=1, le=65535)
+    port: Port = 22
     username: Username = "root"
     sudo: StrictBool = False
     """Become root with `sudo -n`."""
@@ -146,16 +150,18 @@ class ProxyHostCreate(Shape):
     """Directories that imports may read."""
     environment: Environment = ShapeField(default_factory=dict)
     """For virt-v2v: `LIBGUESTFS_*`, `VIRTIO_WIN`, `VIRT_TOOLS_DATA_DIR`."""
-    max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
+    max_concurrent_imports: Slots | None = None
     """Null: one a core and 2 GiB of memory."""
     enabled: StrictBool = True
     """False drains the host: what runs goes on, nothing new begins."""
 
 
-class ProxyHostPatch(Shape):
+class ProxyHostPatch(Patch):
+    NULLABLE = frozenset({"private_key", "password", "host_key", "max_concurrent_imports"})
+
     name: ResourceName | None = None
     address: Address | None = None
-    port: StrictInt | None = ShapeField(default=None, ge=1, le=65535)
+    port: Port | None = None
     username: Username | None = None
     sudo: StrictBool | None = None
     private_key: PrivateKey | None = None
@@ -165,7 +171,7 @@ class ProxyHostPatch(Shape):
     virt_v2v_path: V2vPath | None = None
     source_roots: tuple[HostPath, ...] | None = ShapeField(default=None, max_length=100)
     environment: Environment | None = None
-    max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
+    max_concurrent_imports: Slots | None = None
     enabled: StrictBool | None = None
 
 

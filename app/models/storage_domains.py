@@ -5,13 +5,12 @@ from enum import StrEnum
 from uuid import UUID
 
 from pydantic import Field as ShapeField
-from pydantic import StrictInt
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from app.errors import Problem
 from app.models.columns import Typed, UtcDateTime, UtcTime, new_id, now
-from app.models.common import Json, ResourceName, Shape
+from app.models.common import Json, Patch, ResourceName, Shape, Slots
 
 
 class DomainState(StrEnum):
@@ -61,15 +60,17 @@ class StorageDomainCreateBase(Shape):
 
     data_center_id: UUID
     name: ResourceName = ShapeField(examples=["store-1"])
-    max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
+    max_concurrent_imports: Slots | None = None
     """Null: no limit but the proxy hosts'."""
 
 
-class StorageDomainPatch(Shape):
+class StorageDomainPatch(Patch):
+    NULLABLE = frozenset({"max_concurrent_imports"})
+
     name: ResourceName | None = None
     settings: Json | None = None
     """Merged into those that are there, then checked by the kind."""
-    max_concurrent_imports: StrictInt | None = ShapeField(default=None, ge=1, le=1000)
+    max_concurrent_imports: Slots | None = None
 
 
 class StorageDomainPublic(Shape):
