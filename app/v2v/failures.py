@@ -8,6 +8,8 @@ from app.errors import ConversionFailedError
 from app.v2v.text import plain
 
 LONGEST_DETAIL: Final = 2000
+MOST_SEARCHED: Final = 16_000
+"""A guest has a say in the errors, and some patterns take long on long lines."""
 LEFT_OUT: Final = "\n…\n"
 
 
@@ -270,11 +272,11 @@ CATALOGUE: Final[tuple[type[KnownFailureError], ...]] = (
 
 def explain(errors: Sequence[str], exit_code: int) -> ConversionFailedError:
     """The failure in virt-v2v's own words, recognised if the catalogue knows it."""
-    said = "\n".join(filter(None, map(_cleaned, errors)))
+    said = _cut("\n".join(filter(None, map(_cleaned, errors))), MOST_SEARCHED)
     if not said:
         return _ended(exit_code)
     found = next((kind for kind in CATALOGUE if re.search(kind.pattern, said, re.IGNORECASE)), None)
-    return (found or ConversionFailedError)(_cut(said))
+    return (found or ConversionFailedError)(_cut(said, LONGEST_DETAIL))
 
 
 def _ended(exit_code: int) -> ConversionFailedError:
@@ -289,9 +291,9 @@ def _cleaned(error: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", message).strip()
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, longest: int) -> str:
     """Both ends of a long text: the cause is told first, virt-v2v's own verdict last."""
-    if len(text) <= LONGEST_DETAIL:
+    if len(text) <= longest:
         return text
-    half = (LONGEST_DETAIL - len(LEFT_OUT)) // 2
+    half = (longest - len(LEFT_OUT)) // 2
     return text[:half] + LEFT_OUT + text[-half:]
