@@ -34,6 +34,7 @@ async def add_vm(
     *,
     row: VmImport | None = None,
     disks: int = 1,
+    proxy_host_id: UUID | None = None,
     **fields: Any,
 ) -> Vm:
     """A VM with its disks, which bears its name; imported whole unless the fields say otherwise."""
@@ -49,14 +50,14 @@ async def add_vm(
     )
     session.add(VmName(data_center_id=domain.data_center_id, name=vm.name, vm_id=vm.id))
     for number in range(1, disks + 1):
-        session.add(_disk(vm.id, number))
+        session.add(_disk(vm.id, number, proxy_host_id))
     if row is not None:
         row.vm_id = vm.id
     await session.flush()
     return vm
 
 
-def _disk(vm_id: UUID, number: int) -> Disk:
+def _disk(vm_id: UUID, number: int, proxy_host_id: UUID | None) -> Disk:
     return Disk(
         vm_id=vm_id,
         number=number,
@@ -65,6 +66,7 @@ def _disk(vm_id: UUID, number: int) -> Disk:
         capacity_bytes=2**30,
         format="raw",
         allocation="sparse",
+        proxy_host_id=proxy_host_id,
         path=f"/srv/vms/web/web-{number}",
     )
 
