@@ -36,14 +36,18 @@ def configure(*, log_format: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=_to_standard_error,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+
+
+def _to_standard_error(*_: Any) -> structlog.PrintLogger:
+    """To what is standard error now: one that was redirected for a while is closed later."""
+    return structlog.PrintLogger(sys.stderr)
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
