@@ -72,9 +72,10 @@ async def patch(
     if_match: IfMatchDep,
     response: Response,
 ) -> DataCenterPublic:
+    given = changes(body)
     row = await data_centers.get_locked(session, data_center_id)
     if_match.check(row.version)
-    await data_centers.patch(session, row, changes(body))
+    await data_centers.patch(session, row, given)
     set_etag(response, row.version)
     return data_centers.public(row)
 

@@ -93,9 +93,10 @@ async def patch(
     if_match: IfMatchDep,
     response: Response,
 ) -> StorageDomainPublic:
+    given = changes(body)
     row = await storage_domains.get_locked(session, storage_domain_id)
     if_match.check(row.version)
-    await storage_domains.patch(session, row, changes(body))
+    await storage_domains.patch(session, row, given)
     set_etag(response, row.version)
     return storage_domains.public(row)
 

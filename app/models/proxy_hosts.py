@@ -115,8 +115,9 @@ Address = Annotated[
 ]
 Username = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=256, pattern=r"^[^\s\x00-\x1f:/@\-][^\s\x00-\x1f:/@]*$"),
+    StringConstraints(min_length=1, max_length=256, pattern=r"^[!-,.0-9;-?A-~][!-.0-9;-?A-~]*$"),
 ]
+"""Visible ASCII without `/`, `:` and `@`, and no `-` at the front."""
 V2vPath = Annotated[
     str,
     StringConstraints(min_length=1, max_length=1024),
