@@ -34,7 +34,7 @@ class Guest:
 
 @pytest.fixture(scope="session")
 def guest() -> Guest:
-    """The guest whose update-initramfs does nothing, so that it converts in a minute."""
+    """The guest whose update-initramfs makes nothing, so that it converts in a minute."""
     built = subprocess.run(
         [BUILD, "--quick"], check=True, stdout=subprocess.PIPE, text=True, timeout=BUILD_SECONDS
     )
@@ -66,8 +66,9 @@ def boots_to_its_login_prompt(disks: list[Path]) -> None:
         while b"login:" not in printed:
             assert selector.select(deadline - time.monotonic()), printed.decode(errors="replace")
             read = os.read(vm.stdout.fileno(), 65_536)
-            assert read, printed.decode(errors="replace")
             printed += read
+            assert read, printed.decode(errors="replace")
+            assert b"Kernel panic" not in printed, printed.decode(errors="replace")
 
 
 @contextlib.contextmanager
