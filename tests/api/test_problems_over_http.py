@@ -154,7 +154,7 @@ async def test_a_malformed_header_is_400(api: Api) -> None:
         await api.admin.delete(f"{CENTERS}/{UNKNOWN}", headers={"If-Match": "1"}),
         await api.admin.post(CENTERS, json={"name": "a"}, headers={"Idempotency-Key": ""}),
         await api.admin.post(CENTERS, json={"name": "a"}, headers={"Idempotency-Key": "x" * 256}),
-        await api.admin.post(CENTERS, json={"name": "a"}, headers={"Idempotency-Key": "ü".encode()}),
+        await api.admin.post(CENTERS, json={"name": "a"}, headers={b"Idempotency-Key": "ü".encode()}),
     ]
     assert [problem_of(answer) for answer in answers] == [(400, "invalid_request")] * 4
 
