@@ -81,7 +81,7 @@ async def test_both_streams_go_into_one_log_in_order(attempt: Attempt) -> None:
 
 
 async def test_the_launch_answers_while_the_job_runs(attempt: Attempt) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         status = await attempt.launch("sleep 60")
     assert status.state is JobState.RUNNING
 

@@ -159,7 +159,7 @@ async def test_leaving_a_channel_closes_the_commands_input(proxy: SshProxy, tmp_
     gone = tmp_path / "gone"
     async with proxy.open(["sh", "-c", f"cat >/dev/null; touch {gone}"]):
         pass
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await proxy.run(["sh", "-c", f"until [ -e {gone} ]; do sleep 0.02; done"], timeout_seconds=10)
 
 

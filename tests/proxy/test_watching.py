@@ -41,7 +41,7 @@ async def launched(agent: HostAgent, script: str) -> UUID:
 async def told(following: Following, count: int = 1) -> list[Frame]:
     """All frames until so many jobs have ended, without those that depend on time."""
     frames: list[Frame] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for frame in following.frames():
             if isinstance(frame, LogBytes | JobEnded):
                 frames.append(frame)
@@ -83,7 +83,7 @@ async def test_a_log_is_told_whole_and_then_its_end(local_agent: HostAgent) -> N
 async def test_new_bytes_are_told_at_once(local_agent: HostAgent) -> None:
     attempt_id = await launched(local_agent, "while :; do echo tick; sleep 0.2; done")
     moments: list[float] = []
-    async with Following(local_agent) as following, asyncio.timeout(20):
+    async with Following(local_agent) as following, asyncio.timeout(60):
         await following.follow(attempt_id, 0)
         async for frame in following.frames():
             if isinstance(frame, LogBytes):
@@ -194,7 +194,7 @@ async def test_activity_counts_what_the_job_moves_and_never_falls(local_agent: H
     counts: list[int] = []
     async with Following(local_agent) as following:
         await following.follow(attempt_id, 0)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for frame in following.frames():
                 if isinstance(frame, Activity):
                     counts.append(frame.io_bytes)
@@ -204,7 +204,7 @@ async def test_activity_counts_what_the_job_moves_and_never_falls(local_agent: H
 
 
 async def test_the_watch_beats_when_nothing_happens(local_agent: HostAgent) -> None:
-    async with Following(local_agent) as following, asyncio.timeout(10):
+    async with Following(local_agent) as following, asyncio.timeout(30):
         async for frame in following.frames():
             assert frame == Beat()
             break
@@ -252,7 +252,7 @@ async def test_the_watch_on_the_host_ends_with_its_channel(sshd: SshServer, work
     async with Following(await pool.agent(sshd.address(work_dir))) as following:
         await anext(following.frames())
         assert watches(work_dir)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while watches(work_dir):  # noqa: ASYNC110  # another process: nothing to wait for
             await asyncio.sleep(0.05)
     await pool.close()

@@ -104,7 +104,7 @@ class Engine:
         return import_id
 
     async def drive(
-        self, context: Context, import_id: UUID, *, steps: Sequence[Step] = STEPS, seconds: float = 20
+        self, context: Context, import_id: UUID, *, steps: Sequence[Step] = STEPS, seconds: float = 60
     ) -> VmImport:
         """Turns, one after the other, until the import has ended."""
         async with asyncio.timeout(seconds):

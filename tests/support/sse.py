@@ -47,7 +47,7 @@ class Listener:
         self._chunks = chunks
         self._told: list[Told] = []
 
-    async def next(self, *, seconds: float = 5) -> Told:
+    async def next(self, *, seconds: float = 20) -> Told:
         """The next event. Raises TimeoutError, and EOFError at the end of the stream."""
         async with asyncio.timeout(seconds):
             while not self._told:
@@ -57,7 +57,7 @@ class Listener:
                     raise EOFError from error
         return self._told.pop(0)
 
-    async def rest(self, *, seconds: float = 5) -> list[Told]:
+    async def rest(self, *, seconds: float = 20) -> list[Told]:
         """All events up to the end of the stream."""
         found: list[Told] = []
         while True:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = 30) -> None:
     """Wait until the condition holds, for at most so long. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:
