@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -53,10 +54,20 @@ def _end_transaction(connection: Any, *_: Any) -> None:
         connection.rollback()
 
 
+def _connect_postgresql(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
+    """A server that can't be reached is told as one that was lost is, which SQLAlchemy leaves out."""
+    try:
+        return dialect.connect(*arguments, **options)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise dialect.loaded_dbapi.OperationalError(str(error)) from error
+
+
 def make_engine(url: str) -> AsyncEngine:
     """An engine for SQLite (WAL, foreign keys on) or PostgreSQL."""
     if make_url(url).get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        engine = create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        event.listen(engine.sync_engine, "do_connect", _connect_postgresql)
+        return engine
     engine = create_async_engine(url)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
