@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -13,9 +14,11 @@ from app import logs
 
 @pytest.fixture(autouse=True)
 def _own_configuration() -> Iterator[None]:
-    before = structlog.get_config()
+    root = logging.getLogger()
+    before, handlers, level = structlog.get_config(), list(root.handlers), root.level
     yield
     structlog.configure(**before)
+    root.handlers[:], root.level = handlers, level
 
 
 def written(err: str) -> list[dict[str, object]]:
@@ -63,3 +66,21 @@ def test_a_redirected_standard_error_is_written_to_only_while_it_is_redirected(
     redirected.close()
     log.info("second")
     assert [line["event"] for line in written(capsys.readouterr().err)] == ["second"]
+
+
+def fail(password: str) -> None:
+    raise RuntimeError(f"{len(password)} characters")
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_shows_no_values(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(log_format=log_format, level="info")
+    for told in (logs.get("api").exception, logging.getLogger("uvicorn.error").exception):
+        try:
+            fail("s3cret-word".replace("-", "_"))
+        except RuntimeError:
+            told("it.failed")
+        shown = capsys.readouterr().err
+        assert "it.failed" in shown
+        assert "RuntimeError: 11 characters" in shown
+        assert "s3cret_word" not in shown
