@@ -75,9 +75,10 @@ def problem_lines(problem: Json) -> list[str]:
     lines = [f"Error: {title} ({problem.get('code', 'unknown')})"]
     if detail and detail != title:
         lines += [f"  {line}" for line in str(detail).splitlines() if line.strip()]
-    lines += [
-        f"  {error.get('pointer') or '/'}: {error.get('detail')}" for error in problem.get("errors") or ()
+    faults = [
+        f"{error.get('pointer') or '/'}: {error.get('detail')}" for error in problem.get("errors") or ()
     ]
+    lines += [f"  {fault}" for fault in faults if fault not in str(detail)]
     if problem.get("hint"):
         lines.append(f"  Hint: {problem['hint']}")
     return lines

@@ -18,3 +18,14 @@ def test_a_problem_is_told_line_by_line_with_its_hint() -> None:
         "  /vm/name: Too long.",
         "  Hint: Check the disks.",
     ]
+
+
+def test_what_the_detail_says_already_is_not_said_again() -> None:
+    fault = {"pointer": "/source/path", "detail": "The path must be absolute"}
+    problem = {
+        "title": "T",
+        "code": "c",
+        "detail": "/source/path: The path must be absolute",
+        "errors": [fault],
+    }
+    assert problem_lines(problem) == ["Error: T (c)", "  /source/path: The path must be absolute"]
