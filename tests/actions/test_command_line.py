@@ -30,7 +30,7 @@ CONFIG = VmConfig(
 )
 SOURCES: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"kind": "disk", "path": "/srv/a b.qcow2"}, ("-i", "disk", "/srv/a b.qcow2", "-if", "qcow2")),
-    ({"kind": "libvirt_xml", "path": "/srv/a.xml"}, ("-i", "libvirtxml", "/work/attempt/source.xml")),
+    ({"kind": "libvirt_xml", "path": "/srv/a.xml"}, ("-i", "libvirtxml", "/w/attempt/source.xml")),
     ({"kind": "ova", "path": "/srv/-a $(b).ova"}, ("-i", "ova", "/srv/-a $(b).ova")),
 ]
 DOMAINS = [

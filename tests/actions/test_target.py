@@ -26,7 +26,7 @@ def targeted(*disks: SourceDisk, **properties: Any) -> Target:
         attempt_id=uuid4(),
         attempt_number=1,
         turn=1,
-        attempt_dir="/work/attempt",
+        attempt_dir="/w/attempt",
     )
 
 

@@ -107,7 +107,7 @@ def test_virt_v2v_is_told_each_id_in_order(settings: OvirtDataSettings, root: Pa
     assert [option for option in options if "image" in option] == images
     assert len({option for option in options if "vol-uuid" in option}) == 2
     assert f"vdsm-vm-uuid={wanted.vm_id}" in options
-    assert "vdsm-ovf-output=/work/attempt" in options
+    assert "vdsm-ovf-output=/w/attempt" in options
 
 
 async def test_what_was_made_is_read_back(

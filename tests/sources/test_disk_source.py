@@ -46,7 +46,7 @@ async def test_the_vm_has_what_virt_v2v_gives_a_bare_disk(local_agent: HostAgent
 async def test_a_hostile_name_is_one_argument(local_agent: HostAgent, tmp_path: Path, name: str) -> None:
     image = make_image(tmp_path / name, "qcow2")
     config = (await Disk().read(spec(image), local_agent, [str(tmp_path)])).config
-    given = Disk().input(spec(image), config, request(), "/work/attempt")
+    given = Disk().input(spec(image), config, request(), "/w/attempt")
     assert given.argv == ("-i", "disk", str(image), "-if", "qcow2")
     assert not (tmp_path / "x").exists()
 

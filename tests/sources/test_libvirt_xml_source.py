@@ -50,7 +50,7 @@ async def read(agent: HostAgent, path: Path, root: Path | None = None) -> VmConf
 
 def given(config: VmConfig, **properties: Any) -> V2vInput:
     spec = LibvirtXmlSource(kind="libvirt_xml", path="/srv/web.xml")
-    return LibvirtXml().input(spec, config, request(**properties), "/work/attempt")
+    return LibvirtXml().input(spec, config, request(**properties), "/w/attempt")
 
 
 def domain(config: VmConfig, **properties: Any) -> ET.Element:
@@ -161,7 +161,7 @@ async def test_virt_v2v_is_given_an_xml_of_ours(local_agent: HostAgent, tmp_path
     image = make_image(tmp_path / "web.img", "raw")
     extra = "<description>from outside</description><qemu:commandline xmlns:qemu='x'/>"
     config = await read(local_agent, write_xml(tmp_path / "web.xml", disk_xml(str(image)), extra=extra))
-    assert given(config).argv == ("-i", "libvirtxml", "/work/attempt/source.xml")
+    assert given(config).argv == ("-i", "libvirtxml", "/w/attempt/source.xml")
     assert {element.tag for element in domain(config)} == {
         "name",
         "memory",

@@ -21,7 +21,7 @@ def request(source: Mapping[str, Any] | None = None, **properties: Any) -> VmImp
 
 
 def target(
-    attempt_dir: str = "/work/attempt",
+    attempt_dir: str = "/w/attempt",
     *,
     capacities: Sequence[int] = (4 * MIB,),
     format_name: DiskFormat = DiskFormat.RAW,
