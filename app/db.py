@@ -26,6 +26,8 @@ ValueRefusedError = DataError
 """The database can't hold a value, such as a NUL character in a text."""
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 """What is raised when the database can't be reached or doesn't answer."""
+DatabaseError = DBAPIError
+"""Whatever else the database's driver raises."""
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 ADMISSION_LOCK = 0x7632_7661
@@ -118,6 +120,11 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def is_lost(error: DBAPIError) -> bool:
+    """Whether the connection broke under the statement: the database failed, not what was asked of it."""
+    return error.connection_invalidated
 
 
 async def lock_admission(session: AsyncSession) -> None:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app import logs
-from app.db import UNAVAILABLE, ValueRefusedError
+from app.db import UNAVAILABLE, DatabaseError, ValueRefusedError, is_lost
 from app.errors import (
     AppError,
     FieldError,
@@ -84,7 +84,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
-    for kind in (*UNAVAILABLE, ValueRefusedError):
+    for kind in (*UNAVAILABLE, DatabaseError):
         app.add_exception_handler(kind, _database_error)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -156,6 +156,8 @@ def _allowed(request: Request) -> list[str]:
 async def _database_error(_: Request, error: Exception) -> ProblemResponse:
     if isinstance(error, ValueRefusedError):
         return problem_response(UnprocessableError("A value can't be kept by the database."))
+    if not isinstance(error, UNAVAILABLE) and not (isinstance(error, DatabaseError) and is_lost(error)):
+        raise error
     log.error("api.database_failed", error=str(error.__cause__ or error))
     return problem_response(DatabaseUnavailableError())
 
