@@ -11,7 +11,7 @@ AppError
 └── ImportFailureError (422)       an import can't go on, one subclass a code
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -103,11 +103,6 @@ def problem_classes() -> list[type[AppError]]:
             found[kind.code] = found.get(kind.code, kind)
         waiting.extend(kind.__subclasses__())
     return [found[code] for code in sorted(found)]
-
-
-def problem_from(data: dict[str, Any]) -> Problem:
-    """The problem that was saved as JSON in a row."""
-    return Problem.model_validate(data)
 
 
 class InvalidRequestError(AppError):

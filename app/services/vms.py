@@ -111,11 +111,6 @@ async def get_disk(session: AsyncSession, disk_id: UUID) -> Disk:
     return disk
 
 
-async def disks_of(session: AsyncSession, vm_id: UUID) -> list[Disk]:
-    found = await session.execute(select(Disk).where(col(Disk.vm_id) == vm_id).order_by(col(Disk.number)))
-    return list(found.scalars())
-
-
 def public_disk(disk: Disk) -> DiskPublic:
     return DiskPublic(
         id=disk.id,
