@@ -75,7 +75,7 @@ def test_every_operation_keeps_what_the_document_promises(served: Served, tmp_pa
     options = [
         *("--config-file", str(HERE / "schemathesis.toml"), "run", f"{served.url}/openapi.json"),
         *("--header", f"Authorization: Bearer {served.token}", "--checks", "all"),
-        *("--seed", "1", "--max-examples", "4", "--workers", "2", "--generation-database", "none"),
+        *("--seed", "1", "--max-examples", "4", "--workers", "1", "--generation-database", "none"),
         *("--request-timeout", "30", "--continue-on-failure", "--no-color"),
         *(word for name in ENDLESS for word in ("--exclude-operation-id", name)),
     ]

@@ -1,7 +1,7 @@
 """A tiny virt-v2v for tests of the engine: says what it is told to, and really makes the disks.
 
 Its directory tells it what to do: `plan.json` (lines, seconds between them, exit code), and while `hold` is
-there it waits before it ends. Every start appends its process id to `started`.
+there it waits before it ends, and before the line that the plan names. Every start appends its process id to `started`.
 """
 
 import json
@@ -29,11 +29,16 @@ def say(text):
     os.write(1, text.encode("utf-8", "surrogateescape"))
 
 plan = json.loads((here / "plan.json").read_text())
+def hold():
+    while (here / "hold").exists():
+        time.sleep(0.02)
+
 for line in plan["lines"]:
+    if line == plan["hold_before"]:
+        hold()
     say(line)
     time.sleep(plan["pause_seconds"])
-while (here / "hold").exists():
-    time.sleep(0.02)
+hold()
 if plan["exit_code"] == 0 and after("-o") == "local":
     directory, name = pathlib.Path(after("-os")), after("-on")
     source = pathlib.Path(arguments[arguments.index("disk") + 1])
@@ -92,6 +97,7 @@ class TinyVirtV2v:
         exit_code: int = 0,
         pause_seconds: float = 0.0,
         size_bytes: int | None = None,
+        hold_before: str | None = None,
     ) -> None:
         """What the next start does. `size_bytes`: the disk's, instead of the source's."""
         plan = {
@@ -100,11 +106,12 @@ class TinyVirtV2v:
             "exit_code": exit_code,
             "pause_seconds": pause_seconds,
             "size_bytes": size_bytes,
+            "hold_before": hold_before,
         }
         (self._directory / "plan.json").write_text(json.dumps(plan))
 
     def hold(self) -> None:
-        """Let it wait before it ends."""
+        """Let it wait before it ends, and before the line that the plan names."""
         (self._directory / "hold").touch()
 
     def let_go(self) -> None:
