@@ -10,7 +10,7 @@ from app.actions.check_import import ImportCheck, check_import
 from app.actions.show_imports import show_import, show_page
 from app.api import import_records
 from app.api.conventions import IfMatchDep, changes, set_etag
-from app.api.deps import AfterCommitDep, OperatorDep, SessionDep, StateDep, ViewerDep
+from app.api.deps import AfterCommitDep, OperatorDep, SessionDep, StateDep, ViewerDep, require
 from app.api.import_examples import CANCEL, CREATE, PATCH, RETRY
 from app.api.labels import LabelsDep
 from app.api.pagination import PageDep, page_of
@@ -36,8 +36,8 @@ from app.errors import (
 )
 from app.models.common import Page
 from app.models.imports import ImportPatch
-from app.models.state import ImportState
-from app.services import imports
+from app.models.state import ImportState, Role
+from app.services import endings, imports
 from app.services.imports import ImportFilter
 from app.services.specs import ImportCancel, ImportRetry, VmImportCreate, VmImportPublic
 
@@ -197,7 +197,7 @@ async def delete_import(
     responses=problems(NotFoundError, ImportEndedError),
 )
 async def cancel_import(
-    _: OperatorDep,
+    caller: OperatorDep,
     import_id: UUID,
     session: SessionDep,
     state: StateDep,
@@ -205,9 +205,15 @@ async def cancel_import(
     response: Response,
     body: Annotated[ImportCancel, Body(openapi_examples=CANCEL)] = ImportCancel(),  # noqa: B008  # frozen
 ) -> VmImportPublic:
-    """Ends what runs and removes what was made, also where `keep_on_failure` is set. Asking again is fine."""
+    """Ends what runs and removes what was made, also where `keep_on_failure` is set. Asking again is fine.
+
+    While the proxy host doesn't answer, the import is `cancelling`; `retry` says why and when it is tried
+    again. With `force` (administrators only) it ends all the same, and what is left is among the orphans.
+    """
+    if body.force:
+        require(caller, Role.ADMIN)
     row = await imports.get_locked(session, import_id)
-    await imports.cancel(session, row, force=body.force)
+    await (endings.cancel_by_force(session, row) if body.force else imports.cancel(session, row))
     _tell(after, state, row.id)
     return _started(response, await imports.public(session, row))
 

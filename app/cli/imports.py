@@ -112,7 +112,7 @@ def cancel_import(
     service: Service,
     output: Output,
     import_id: ImportId,
-    force: Annotated[bool, typer.Option("--force", help="Also when the proxy host does not answer.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Leave what can't be removed now (admin).")] = False,
     follow: Annotated[bool, typer.Option(help="Watch until everything is undone.")] = False,
 ) -> None:
     """Cancel an import; what it made is removed."""

@@ -11,8 +11,7 @@ from app.models.columns import now
 from app.models.imports import Direction, VmImport
 from app.models.proxy_hosts import HostState
 from app.models.state import ENDED, ImportState, StepName
-from app.models.vms import DiskState, VmState
-from app.services import attempts, checks, imports, proxy_hosts, targets, timeline
+from app.services import attempts, checks, endings, imports, proxy_hosts, timeline
 from app.settings import Settings
 
 GOES_AWAY = (*UNREACHABLE, HostKeyUnverifiedError)
@@ -100,7 +99,7 @@ async def _lose_patience(session: Session, row: VmImport, problem: Problem) -> A
     if row.state == ImportState.RUNNING and row.direction == Direction.FORWARD:
         await turn_back(session, row, problem)
         return Trouble(0)
-    await _abandon(session, row, problem)
+    await endings.abandon(session, row, problem, detail=problem.detail)
     return None
 
 
@@ -112,20 +111,3 @@ async def turn_back(session: Session, row: VmImport, problem: Problem) -> None:
     row.direction = Direction.BACK
     timeline.note(session, row, "step_failed", step=row.step, code=problem.code, detail=problem.detail)
     imports.changed(row)
-
-
-async def _abandon(session: Session, row: VmImport, problem: Problem) -> None:
-    """End without undoing the rest. What may be left is on record as the attempt's artifacts."""
-    is_cancelled = row.state == ImportState.CANCELLING
-    timeline.note(session, row, "left_behind", detail=problem.detail)
-    if row.vm_id is not None:
-        if row.spec.get("keep_on_failure") and not is_cancelled:
-            await targets.set_state(session, row.vm_id, VmState.ILLEGAL, DiskState.ILLEGAL)
-        else:
-            await targets.remove(session, row, row.vm_id)
-    attempt = await attempts.current(session, row)
-    reason = None if is_cancelled else (attempt.problem if attempt else None) or problem
-    outcome = Outcome.CANCELLED if is_cancelled else Outcome.FAILED
-    if attempt is not None:
-        await attempts.end(session, attempt, outcome, reason)
-    await imports.end(session, row, ImportState.CANCELLED if is_cancelled else ImportState.FAILED, reason)

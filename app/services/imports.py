@@ -212,7 +212,7 @@ def _merged(labels: dict[str, str], patch: dict[str, str | None]) -> dict[str, s
     return merged
 
 
-async def cancel(session: AsyncSession, row: VmImport, *, force: bool) -> None:
+async def cancel(session: AsyncSession, row: VmImport, *, force: bool = False) -> None:
     """Cancel, whatever the import does now; the row is locked. Once more is fine. Raises ImportEndedError."""
     if row.state in {ImportState.SUCCEEDED, ImportState.FAILED}:
         raise ImportEndedError(f"The import has {row.state} already.")

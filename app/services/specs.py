@@ -116,7 +116,9 @@ class VmImportPublic(Shape):
 
 class ImportCancel(Shape):
     force: StrictBool = False
-    """Also when a proxy host can't be reached: what is left there is not removed."""
+    """Don't wait for a proxy host that can't be reached: what is left there is not removed, but listed at
+    `/v1/orphans`. Needs the role `admin`.
+    """
 
 
 class ImportRetry(Shape):

@@ -161,6 +161,18 @@ async def test_an_ended_import_is_not_cancelled_and_a_live_one_not_retried(
     assert [answer.json()["code"] for answer in answers] == ["import_ended", "import_not_retryable"]
 
 
+async def test_only_an_administrator_cancels_by_force(live_api: RunningApi, domain: StorageDomain) -> None:
+    row = await made(live_api, domain, state=ImportState.CANCELLING)
+    path, force = f"/v1/imports/{row.id}/cancel", {"force": True}
+    async with live_api.client("operator") as operator:
+        refused = await operator.post(path, json=force)
+        plain = await operator.post(path, json={"force": False})
+    forced = await live_api.admin.post(path, json=force)
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert (plain.status_code, plain.json()["state"]) == (202, "cancelling")
+    assert (forced.status_code, forced.json()["state"]) == (202, "cancelled")
+
+
 async def test_an_import_that_left_a_vm_behind_is_not_forgotten(
     live_api: RunningApi, domain: StorageDomain
 ) -> None:
