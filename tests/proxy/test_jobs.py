@@ -1,6 +1,7 @@
 """virt-v2v on a host: started once, ended whole, never forgotten."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -70,6 +71,16 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def _carrying(attempt: Attempt) -> list[str]:
+    """The processes that carry the attempt's marker."""
+    marker, found = f"V2V_IMPORT_ATTEMPT={attempt.id}".encode(), []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if process.name.isdigit() and marker in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text())
+    return found
 
 
 async def test_both_streams_go_into_one_log_in_order(attempt: Attempt) -> None:
@@ -172,6 +183,33 @@ async def test_stop_finds_a_child_that_left_the_session_and_closed_the_lock(atte
     child = int(await attempt.written("child"))
     await attempt.stop()
     assert not is_alive(child)
+
+
+async def test_stop_ends_a_job_that_forks_while_it_is_killed(attempt: Attempt) -> None:
+    # Each helper outlives its parent; every other one leaves the session.
+    forks = "sh -c 'sleep 60' & setsid sh -c 'sleep 60' & sleep 0.01"
+    await attempt.launch(f"trap '' TERM; echo $$ >child; while :; do {forks}; done")
+    await attempt.written("child")
+    assert (await attempt.stop(grace_seconds=0.1)).state is JobState.EXITED
+    assert _carrying(attempt) == []
+
+
+async def test_stop_ends_a_helper_that_threw_its_environment_away(attempt: Attempt) -> None:
+    await attempt.launch(
+        "trap '' TERM; env -i sh -c 'echo $$ >child; sleep 60; :' & while :; do sleep 1; done"
+    )
+    child = int(await attempt.written("child"))
+    await attempt.stop()
+    assert not is_alive(child)
+
+
+@pytest.mark.parametrize("who", ["supervisor", "job"])
+async def test_stop_ends_what_somebody_stopped(attempt: Attempt, who: str) -> None:
+    await attempt.launch("echo $$ >pid; exec sleep 60")
+    job = int(await attempt.written("pid"))
+    os.kill(attempt.supervisor() if who == "supervisor" else job, signal.SIGSTOP)
+    status = await attempt.stop(grace_seconds=10)
+    assert (status.state, status.exit_code) == (JobState.EXITED, -signal.SIGTERM)
 
 
 async def test_stop_twice_and_after_the_end_changes_nothing(attempt: Attempt) -> None:

@@ -141,5 +141,6 @@ def stop(*, work_dir: str, attempt_id: str, turn: int, grace_seconds: float) -> 
 
 def _end(place: Place, grace_seconds: float) -> None:
     processes.end(lambda: processes.marked(place), grace_seconds)
+    processes.resume(processes.holders(place))
     if not processes.wait(lambda: not is_held(place), LAST_ACTS_SECONDS):
         processes.kill(lambda: processes.holders(place))

@@ -42,12 +42,18 @@ def holders(place: Place) -> set[int]:
 
 def end(find: Callable[[], set[int]], grace_seconds: float) -> bool:
     """TERM to each process that `find` finds, then KILL; whether all are gone."""
-    return _signal_until_gone(find, signal.SIGTERM, grace_seconds) or kill(find)
+    return _until_gone(find, _ask, grace_seconds) or kill(find)
 
 
 def kill(find: Callable[[], set[int]]) -> bool:
-    """KILL to each process that `find` finds; whether all are gone."""
-    return _signal_until_gone(find, signal.SIGKILL, KILL_SECONDS)
+    """KILL to each process that `find` finds, and to its group; whether all are gone."""
+    return _until_gone(find, _kill, KILL_SECONDS)
+
+
+def resume(pids: set[int]) -> None:
+    """Let those that somebody stopped (SIGSTOP) go on."""
+    for pid in pids:
+        _send(pid, signal.SIGCONT)
 
 
 def wait(gone: Callable[[], bool], seconds: float) -> bool:
@@ -70,17 +76,34 @@ def io_bytes(pid: int) -> int:
     return int(counts.get("rchar", 0)) + int(counts.get("wchar", 0))
 
 
-def _signal_until_gone(find: Callable[[], set[int]], number: int, seconds: float) -> bool:
+def _until_gone(find: Callable[[], set[int]], tell: Callable[[int], None], seconds: float) -> bool:
     told: set[int] = set()
 
     def gone() -> bool:
         alive = find()
         for pid in alive - told:
-            _send(pid, number)
+            tell(pid)
         told.update(alive)
         return not alive
 
     return wait(gone, seconds)
+
+
+def _ask(pid: int) -> None:
+    _send(pid, signal.SIGTERM)
+    # A stopped process would not hear of it.
+    _send(pid, signal.SIGCONT)
+
+
+def _kill(pid: int) -> None:
+    """The kernel ends a group as one: what a member forks at that moment ends with it."""
+    try:
+        # A group of ours would be our own session's; the job's sessions are its own.
+        if os.getsid(pid) != os.getsid(0):
+            os.killpg(os.getpgid(pid), signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    _send(pid, signal.SIGKILL)
 
 
 def _send(pid: int, number: int) -> None:
