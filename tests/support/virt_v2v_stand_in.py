@@ -2,18 +2,23 @@
 """Stands in for virt-v2v 2.2.0 where a real conversion would take a minute.
 
 It takes the same command lines, writes recorded output (tests/data) at a chosen speed, really makes the disks
-and metadata, and starts a helper process as nbdkit would be. What it doesn't do is look into the disks. In
-V2V_STAND_IN_DIR, `control.json` may change its ways:
+(a plain image is copied byte for byte) and metadata, and starts helper processes as nbdkit and the appliance
+are: one in its session and one in its own. What it doesn't do is look into the disks. In V2V_STAND_IN_DIR,
+`control.json` may change its ways, and `PATH.control.json` beside a source those of its import:
 
     behaviour      ok, fail, hang, missing_disk, short_disk, garbage, fail_after_copy
     message        what `fail` says
     seconds        how long everything before the copy takes
     copy_seconds   how long the copy takes
 
-Each start appends a line with its process id to `starts`; each bar appends when it was written, in seconds of
-the system's clock, and its percent to `bars`.
+Each start appends a line with its process id to `starts`, and one with that, its attempt and its source to
+`runs`; one that finds another at work on its source appends to `doubled`. Each bar appends when it was
+written, in seconds of the system's clock, and its percent to `bars`. It writes the keys that it is given into
+its log, as debug output may. V2V_STAND_IN_VERSION makes it another version.
 """
 
+import fcntl
+import hashlib
 import json
 import os
 import re
@@ -28,6 +33,7 @@ from types import FrameType
 from xml.etree import ElementTree as ET
 
 HERE = Path(os.environ["V2V_STAND_IN_DIR"])
+VERSION = os.environ.get("V2V_STAND_IN_VERSION", "2.2.0")
 CAPABILITIES = """\
 virt-v2v
 virt-v2v-2.0
@@ -93,6 +99,7 @@ class Arguments:
     output_format: str
     name: str
     outputs: tuple[tuple[str, str], ...]
+    keys: tuple[Path, ...]
 
     def all(self, key: str) -> list[str]:
         return [value for name, value in self.outputs if name == key]
@@ -101,20 +108,41 @@ class Arguments:
 def main() -> int:
     words = sys.argv[1:]
     if "--version" in words:
-        say(b"virt-v2v 2.2.0\n")
+        say(f"virt-v2v {VERSION}\n".encode())
         return 0
     if words == ["--machine-readable"]:
         sys.stdout.write(CAPABILITIES)
         return 0
-    with (HERE / "starts").open("a") as starts:
-        starts.write(f"{os.getpid()}\n")
+    arguments = _arguments(words)
+    _note_start(arguments.source)
     signal.signal(signal.SIGTERM, _terminated)
-    helper = subprocess.Popen(["sleep", "3600"])
+    helpers = [subprocess.Popen(["sleep", "3600"], start_new_session=alone) for alone in (False, True)]
     try:
-        return _convert(_arguments(words))
+        return _convert(arguments)
     finally:
-        helper.kill()
-        helper.wait()
+        for helper in helpers:
+            helper.kill()
+            helper.wait()
+
+
+def _note_start(source: str) -> None:
+    """The lock on the source is held until this process is gone; no helper inherits it."""
+    _append("starts", str(os.getpid()))
+    attempt = os.environ.get("V2V_IMPORT_ATTEMPT")
+    run = {"pid": os.getpid(), "attempt": attempt, "source": source}
+    lock = os.open(
+        HERE / f"lock-{hashlib.sha256(source.encode()).hexdigest()[:16]}", os.O_RDWR | os.O_CREAT, 0o600
+    )
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _append("doubled", json.dumps(run))
+    _append("runs", json.dumps(run))
+
+
+def _append(name: str, line: str) -> None:
+    with (HERE / name).open("a") as file:
+        file.write(f"{line}\n")
 
 
 def _terminated(_: int, __: "FrameType | None") -> None:
@@ -144,20 +172,23 @@ def _arguments(words: list[str]) -> Arguments:
         output_format=given.get("-of", "raw"),
         name=given.get("-on", "vm"),
         outputs=tuple((v.partition("=")[0], v.partition("=")[2]) for o, v in options if o == "-oo"),
+        keys=tuple(Path(value.partition(":file:")[2]) for option, value in options if option == "--key"),
     )
 
 
-def _control() -> dict[str, object]:
-    try:
-        control: dict[str, object] = json.loads((HERE / "control.json").read_text())
-    except FileNotFoundError:
-        return {}
+def _control(source: str) -> dict[str, object]:
+    control: dict[str, object] = {}
+    for path in (HERE / "control.json", Path(f"{source}.control.json")):
+        if path.exists():
+            control.update(json.loads(path.read_text()))
     return control
 
 
 def _convert(arguments: Arguments) -> int:
-    control = _control()
+    control = _control(arguments.source)
     behaviour = str(control.get("behaviour", "ok"))
+    for key in arguments.keys:
+        say(f"libguestfs: trace: luks passphrase {key.read_text()!r}\n".encode())
     sizes = _sizes(arguments)
     before, copies, after = _recorded(len(sizes))
     _replay(before, float(str(control.get("seconds", 0.2))))
@@ -172,6 +203,8 @@ def _convert(arguments: Arguments) -> int:
         if not (behaviour == "missing_disk" and number == len(sizes)):
             _make_disk(arguments, number, made)
         _replay(lines, float(str(control.get("copy_seconds", 0.2))) / len(sizes))
+        if behaviour not in {"missing_disk", "short_disk"}:
+            _fill_disk(arguments, number)
     if behaviour == "fail_after_copy":
         return _fail("the destination refused the disks")
     _write_metadata(arguments, sizes)
@@ -211,8 +244,7 @@ def _replay(lines: list[bytes], seconds: float) -> None:
         say(line)
         bar = re.search(rb"(\d+)% \[", line)
         if bar is not None:
-            with (HERE / "bars").open("a") as bars:
-                bars.write(f"{time.time()} {int(bar.group(1))}\n")
+            _append("bars", f"{time.time()} {int(bar.group(1))}")
         time.sleep(seconds / len(lines))
 
 
@@ -225,14 +257,21 @@ def say(data: bytes) -> None:
 
 def _sizes(arguments: Arguments) -> list[int]:
     """The disks' virtual sizes in bytes, as a look at the source gives them."""
+    if arguments.input_mode == "ova":
+        return _ova_sizes(Path(arguments.source))
+    return [_virtual_size(path, image_format) for path, image_format in _images(arguments)]
+
+
+def _images(arguments: Arguments) -> list[tuple[str, str]]:
+    """The plain images of the source, and their formats; those in an OVA are none."""
     if arguments.input_mode == "disk":
-        return [_virtual_size(arguments.source, arguments.input_format)]
+        return [(arguments.source, arguments.input_format)]
     if arguments.input_mode == "libvirtxml":
         root = ET.fromstring(Path(arguments.source).read_bytes())  # noqa: S314  # the service wrote it
         disks = root.iterfind("devices/disk")
-        return [_virtual_size(_get(disk, "source", "file"), _get(disk, "driver", "type")) for disk in disks]
+        return [(_get(disk, "source", "file"), _get(disk, "driver", "type")) for disk in disks]
     if arguments.input_mode == "ova":
-        return _ova_sizes(Path(arguments.source))
+        return []
     sys.exit(f"virt-v2v: error: unknown input mode {arguments.input_mode}")
 
 
@@ -287,6 +326,15 @@ def _make_disk(arguments: Arguments, number: int, size: int) -> None:
     if arguments.output_mode == "vdsm" and not path.exists():
         sys.exit(f"virt-v2v: error: the volume {path} does not exist")
     _qemu_img("create", "-q", "-f", arguments.output_format, str(path), str(size))
+
+
+def _fill_disk(arguments: Arguments, number: int) -> None:
+    images = _images(arguments)
+    if arguments.output_mode == "null" or not images:
+        return
+    (source, image_format), target = images[number - 1], str(_disk_path(arguments, number))
+    formats = ["-f", image_format, "-O", arguments.output_format]
+    _qemu_img("convert", "-q", "-n", "-U", *formats, source, target)
 
 
 def _disk_path(arguments: Arguments, number: int) -> Path:
