@@ -13,7 +13,7 @@ from app import logs
 PR_SET_PDEATHSIG: Final = 1
 BACKOFF_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 30.0
-STEADY_SECONDS: Final = 60.0
+STEADY_SECONDS: Final = 10.0
 """A child that ran so long starts again at once when it ends."""
 STOP_SECONDS: Final = 8.0
 

@@ -1,0 +1,50 @@
+"""Faults of file systems: no room where something has to be written."""
+
+import asyncio
+
+from tests.chaos.faults.base import fault
+from tests.chaos.faults.hosts import on
+from tests.chaos.volume import Volume
+from tests.chaos.world import World
+
+NO_ROOM = (
+    "no_room",
+    "host_no_space",
+    "work_dir_unusable",
+    "storage_domain_unusable",
+    "host_command_failed",
+    "conversion_failed",
+    "no_proxy_host",
+)
+"""How an import may fail that met a full disk: by its own look, or by that of virt-v2v."""
+
+
+@fault()
+async def work_dir_full(world: World) -> None:
+    machine = world.machine()
+    for wanted in await on(world, machine):
+        wanted.may_fail(*NO_ROOM)
+    assert machine.volume is not None
+    await _full(world, machine.volume)
+
+
+@fault()
+async def storage_domain_full(world: World) -> None:
+    await _full(world, world.store_volume)
+
+
+@fault()
+async def service_disk_full(world: World) -> None:
+    """Where the database lies; PostgreSQL may have to be started again by its administrator."""
+    world.database_volume.fill()
+    await asyncio.sleep(world.outage(10))
+    world.database_volume.free()
+    await world.database.revive()
+
+
+async def _full(world: World, volume: Volume) -> None:
+    volume.fill()
+    await asyncio.sleep(world.outage(10))
+    volume.free()
+    for wanted in world.load.in_flight():
+        wanted.may_fail(*NO_ROOM)

@@ -1,0 +1,160 @@
+"""A client of the event stream that comes back with its cursor, and the truth it is held against.
+
+The truth is what lies in Redis, read beside the service. Between two snapshots the client must be told
+exactly that, each event once and in order.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from tests.chaos.client import Client
+from tests.support.sse import Reader, Told
+from tests.support.waiting import until
+
+RECONNECT_SECONDS = 0.2
+SILENCE_SECONDS = 40
+"""The service sends a comment every 15 s; a stream that is silent for longer leads nowhere."""
+STATEFUL = frozenset({"import", "progress", "message"})
+
+
+def _key(name: str, data: Any) -> str:
+    text = json.dumps([name, data], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@dataclass
+class Truth:
+    """What was published: each event's place, by the filling of Redis in which it lies."""
+
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)
+    last: tuple[str, int] | None = None
+
+    def note(self, epoch: str, added: int, name: str, data: Any) -> None:
+        self.places[_key(name, data)] = self.last = (epoch, added)
+
+
+async def read_truth(url: str, truth: Truth) -> None:
+    """Read the live stream as it grows, until cancelled."""
+    client = redis.asyncio.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=5)
+    position = "0-0"
+    try:
+        while True:
+            try:
+                found = await client.xread({"v2v:events": position}, block=500)
+                if not found and not await client.exists("v2v:events"):
+                    position = "0-0"
+            except (RedisError, OSError):
+                await asyncio.sleep(0.05)
+                continue
+            for _, entries in found:
+                for entry_id, fields in entries:
+                    position = entry_id.decode()
+                    name, data = fields[b"type"].decode(), json.loads(fields[b"data"])
+                    truth.note(fields[b"epoch"].decode(), int(fields[b"added"]), name, data)
+    finally:
+        await client.aclose()
+
+
+@dataclass
+class Segment:
+    """What one client was told from one snapshot to the next."""
+
+    keys: list[str] = field(default_factory=list)
+
+
+class Witness:
+    """Reads `GET /v1/events` for ever."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.segments = [Segment()]
+        self.told = 0
+        self.reconnects = 0
+        self.progress_at = 0.0
+        """When the last progress came, by the monotonic clock."""
+        self._cursor: str | None = None
+        self._listeners: list[tuple[Callable[[Told], bool], asyncio.Event]] = []
+
+    async def run(self) -> None:
+        while True:
+            with contextlib.suppress(httpx.TransportError, TimeoutError):
+                await self._follow()
+            self.reconnects += 1
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def until(self, condition: Callable[[Told], bool], *, seconds: float) -> bool:
+        """Wait for an event that comes from now on; whether it came."""
+        came = asyncio.Event()
+        listener = (condition, came)
+        self._listeners.append(listener)
+        try:
+            async with asyncio.timeout(seconds):
+                await came.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._listeners.remove(listener)
+        return True
+
+    async def _follow(self) -> None:
+        headers = {"Last-Event-ID": self._cursor} if self._cursor else {}
+        timeout = httpx.Timeout(10, read=SILENCE_SECONDS)
+        async with self._client.http.stream("GET", "/v1/events", headers=headers, timeout=timeout) as answer:
+            if answer.status_code != httpx.codes.OK:
+                return
+            reader = Reader()
+            async for data in answer.aiter_raw():
+                for told in reader.feed(data):
+                    self._hear(told)
+
+    def _hear(self, told: Told) -> None:
+        if told.id:
+            self._cursor = told.id
+        if told.name in {"snapshot", "resync"}:
+            if self.segments[-1].keys:
+                self.segments.append(Segment())
+            return
+        if told.name in STATEFUL:
+            self.told += 1
+            self.segments[-1].keys.append(_key(told.name, told.data))
+        if told.name == "progress":
+            self.progress_at = time.monotonic()
+        for condition, came in self._listeners:
+            if condition(told):
+                came.set()
+
+    async def catch_up(self, truth: Truth) -> None:
+        """Wait until the newest event was told. Raises TimeoutError."""
+        await until(lambda: truth.last == self._newest(truth), seconds=SILENCE_SECONDS)
+
+    def _newest(self, truth: Truth) -> tuple[str, int] | None:
+        keys = self.segments[-1].keys
+        return truth.places.get(keys[-1]) if keys else None
+
+    def faults(self, truth: Truth) -> list[str]:
+        """What was lost, told twice, or out of order, as sentences."""
+        return [text for segment in self.segments for text in _compare(segment, truth)]
+
+
+def _compare(segment: Segment, truth: Truth) -> list[str]:
+    found: list[str] = []
+    before: tuple[str, int] | None = None
+    for key in segment.keys:
+        place = truth.places.get(key)
+        if place is None:  # published and gone with its Redis before it could be read here
+            before = None
+            continue
+        if before is not None and place[0] == before[0] and place[1] != before[1] + 1:
+            found.append(f"after event {before[1]} came {place[1]}")
+        before = place
+    return found
