@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from uuid import UUID
 
@@ -33,7 +34,7 @@ from app.events.hub import EventsHub
 from app.proxy.pool import ProxyPool
 from app.queue import Queue
 from app.secrets import Sealer
-from app.services import tickets
+from app.services import installation, tickets
 from app.settings import Settings
 
 ROUTERS = (
@@ -107,7 +108,7 @@ def _state(settings: Settings) -> AppState:
         queue=Queue(redis_url),
         events=Events(redis_url, live_events=settings.event_buffer),
         hub=EventsHub(redis_url, ping_seconds=settings.ping_seconds, ended_tokens=ended_tokens),
-        proxies=ProxyPool(),
+        proxies=ProxyPool(partial(installation.read_id, database)),
     )
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from app.jobs.watch import Watchers
 from app.proxy.pool import ProxyPool
 from app.queue import JOB_NAME, Queue, worker_options
 from app.secrets import Sealer
-from app.services import workers
+from app.services import installation, workers
 from app.settings import Settings
 
 STOP_SECONDS: Final = 4.5
@@ -71,7 +72,7 @@ class _Tools:
         self.sealer = Sealer.from_file(settings.resolved_key_file())
         self.queue = Queue(settings.resolved_redis_url())
         self.events = Events(settings.resolved_redis_url(), live_events=settings.event_buffer)
-        self.proxies = ProxyPool()
+        self.proxies = ProxyPool(partial(installation.read_id, self.database))
 
 
 @asynccontextmanager

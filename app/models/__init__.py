@@ -6,6 +6,7 @@ from app.models.attempts import Artifact, Attempt, LogChunk, Reservation, Timeli
 from app.models.data_centers import DataCenter
 from app.models.idempotency import IdempotencyRecord
 from app.models.imports import ImportLabel, VmImport
+from app.models.installation import Installation
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import StorageDomain
 from app.models.tokens import ApiToken, StreamTicket
@@ -30,4 +31,5 @@ TABLES: tuple[type[SQLModel], ...] = (
     Disk,
     Worker,
     IdempotencyRecord,
+    Installation,
 )

@@ -43,6 +43,8 @@ class Attempt(SQLModel, table=True):
     started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     outcome: str | None = None
+    abandoned: bool = False
+    """It ended without being undone: what is left of it on the host is nobody's."""
     problem: Problem | None = Field(default=None, sa_type=Typed(Problem))
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app.proxy.answers import answer_of
 from app.proxy.base import Channel, CommandResult, Proxy
+from app.proxy.inventories import Inventory
 
 QUICK_SECONDS = 30.0
 """For what touches only metadata."""
@@ -118,10 +119,20 @@ class HostAgent:
     host has seen a higher turn of that attempt. Everything may be asked twice.
     """
 
-    def __init__(self, proxy: Proxy, agent_path: str, put_in_place: Callable[[], Awaitable[None]]) -> None:
-        """`agent_path` is where the program lies on the host; `put_in_place` puts it there (again)."""
+    def __init__(
+        self,
+        proxy: Proxy,
+        agent_path: str,
+        installation_id: UUID,
+        put_in_place: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`agent_path` is where the program lies on the host; `put_in_place` puts it there (again).
+
+        What the agent makes carries the mark of the installation.
+        """
         self.proxy = proxy
         self._path = agent_path
+        self._installation_id = installation_id
         self._put_in_place = put_in_place
         # Isolated: nothing in the host's environment or its site-packages changes what the program does.
         self._argv = ("python3", "-I", "-S", agent_path)
@@ -137,6 +148,10 @@ class HostAgent:
 
     async def _run(self, verb: str, body: bytes, timeout_seconds: float) -> CommandResult:
         return await self.proxy.run([*self._argv, verb], timeout_seconds=timeout_seconds, stdin=body)
+
+    def _mark(self, attempt_id: UUID, turn: int) -> dict[str, Any]:
+        """What a verb needs that puts the marker somewhere."""
+        return {"attempt_id": attempt_id, "turn": turn, "installation_id": self._installation_id}
 
     async def ready(self) -> None:
         """The program is there (put back if need be), and so is the work directory."""
@@ -200,13 +215,20 @@ class HostAgent:
         answer = await self._ask("read_result", path=path, limit_bytes=limit_bytes)
         return base64.b64decode(answer["data"])
 
+    async def inventory(self, *, storage: Sequence[str], most: int, seconds: float) -> Inventory:
+        """What carries a marker: in the work directory, among the processes, in these storage directories.
+
+        At most so many of each, found within so many seconds; `complete` says whether that was all.
+        """
+        bounds = {"most": most, "seconds": seconds}
+        answer = await self._ask("inventory", seconds + QUICK_SECONDS, storage=list(storage), **bounds)
+        return Inventory.model_validate(answer)
+
     # --- an attempt and its virt-v2v ---
 
     async def create_attempt(self, attempt_id: UUID, turn: int) -> AttemptPlace:
         """Make the attempt's private directories. Raises WorkDirUnusableError, FencedError."""
-        return AttemptPlace.model_validate(
-            await self._ask("create_attempt", attempt_id=attempt_id, turn=turn)
-        )
+        return AttemptPlace.model_validate(await self._ask("create_attempt", **self._mark(attempt_id, turn)))
 
     async def write(self, attempt_id: UUID, turn: int, name: str, data: bytes, *, mode: int = 0o600) -> None:
         """Write a file into the attempt's directory, atomically. `name` is a plain file name."""
@@ -243,7 +265,8 @@ class HostAgent:
     async def stop(self, attempt_id: UUID, turn: int, *, grace_seconds: float) -> JobStatus:
         """TERM, wait, KILL, look that it is gone; a launch that comes later does nothing.
 
-        Answers `running` when something survived even that.
+        What carries the attempt's marker is ended also where its directory is gone. Answers `running` when
+        something survived even that.
         """
         answer = await self._ask(
             "stop",
@@ -277,7 +300,7 @@ class HostAgent:
 
         Raises DomainUnusableError; also when the path is there without this attempt's marker.
         """
-        await self._ask("make_dir", path=path, attempt_id=attempt_id, turn=turn, mode=mode, owner=owner)
+        await self._ask("make_dir", path=path, mode=mode, owner=owner, **self._mark(attempt_id, turn))
 
     async def make_image(
         self,
@@ -341,7 +364,7 @@ class HostAgent:
 
         Raises DomainUnusableError when it carries another attempt's.
         """
-        await self._ask("mark", path=path, attempt_id=attempt_id, turn=turn)
+        await self._ask("mark", path=path, **self._mark(attempt_id, turn))
 
     async def remove_tree(self, path: str, attempt_id: UUID, turn: int) -> None:
         """Remove a directory that carries the attempt's marker; one that is gone is fine.

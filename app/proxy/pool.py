@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -20,8 +21,8 @@ INSTALL_SECONDS = 30.0
 class _Connected(HostAgent):
     """An agent with the connection that the pool has to close."""
 
-    def __init__(self, proxy: SshProxy, agent_path: str) -> None:
-        super().__init__(proxy, agent_path, lambda: put_in_place(proxy, agent_path))
+    def __init__(self, proxy: SshProxy, agent_path: str, installation_id: UUID) -> None:
+        super().__init__(proxy, agent_path, installation_id, lambda: put_in_place(proxy, agent_path))
         self.connection = proxy
 
 
@@ -64,7 +65,9 @@ class _Entry:
 class ProxyPool:
     """The proxy hosts' agents. Callers that come together share one connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, installation_id: Callable[[], Awaitable[UUID]]) -> None:
+        """`installation_id` tells whose mark the agents put on what they make; asked at each connection."""
+        self._installation_id = installation_id
         self._entries: dict[UUID, _Entry] = {}
 
     async def agent(self, address: HostAddress) -> HostAgent:
@@ -93,14 +96,16 @@ class ProxyPool:
         old = self._entries.pop(address.id, None)
         if old is not None:
             old.discard()
-        task = asyncio.create_task(_connected(address), name=f"connect to {address.address}")
+        connecting = _connected(address, self._installation_id)
+        task = asyncio.create_task(connecting, name=f"connect to {address.address}")
         entry = _Entry(address, task)
         task.add_done_callback(entry.note_end)
         self._entries[address.id] = entry
         return entry
 
 
-async def _connected(address: HostAddress) -> _Connected:
+async def _connected(address: HostAddress, installation_id: Callable[[], Awaitable[UUID]]) -> _Connected:
+    marked_by = await installation_id()
     proxy = await connect(address)
     try:
         path = f"{address.work_dir}/agent/{agent_program().name}"
@@ -108,7 +113,7 @@ async def _connected(address: HostAddress) -> _Connected:
     except BaseException:
         proxy.close()
         raise
-    return _Connected(proxy, path)
+    return _Connected(proxy, path, marked_by)
 
 
 async def put_in_place(proxy: Proxy, path: str) -> None:

@@ -14,7 +14,7 @@ FORCED = "The cancel was forced: what the attempt made outside the database was 
 
 
 async def abandon(session: AsyncSession, row: VmImport, problem: Problem | None, *, detail: str) -> None:
-    """End it as failed with the problem, or as cancelled. Its artifacts say what may be left, and where."""
+    """End it as failed with the problem, or as cancelled. What may be left is on record, and an orphan."""
     is_cancelled = row.state == ImportState.CANCELLING
     timeline.note(session, row, "left_behind", detail=detail)
     if row.vm_id is not None:
@@ -26,6 +26,7 @@ async def abandon(session: AsyncSession, row: VmImport, problem: Problem | None,
     reason = None if is_cancelled else (attempt.problem if attempt else None) or problem
     outcome = Outcome.CANCELLED if is_cancelled else Outcome.FAILED
     if attempt is not None:
+        attempt.abandoned = True
         await attempts.end(session, attempt, outcome, reason)
     await imports.end(session, row, ImportState(outcome), reason)
 

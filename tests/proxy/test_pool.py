@@ -18,12 +18,13 @@ from app.errors import (
     WorkDirUnusableError,
 )
 from app.proxy.pool import ProxyPool
+from tests.support.hosts import installation_id
 from tests.support.sshd import HOST_PATH, SshServer, ssh_server
 
 
 @pytest.fixture
 async def pool() -> AsyncIterator[ProxyPool]:
-    opened = ProxyPool()
+    opened = ProxyPool(installation_id)
     yield opened
     await opened.close()
 
@@ -159,7 +160,7 @@ async def test_a_host_without_python_is_said_so(pool: ProxyPool, work_dir: Path,
 
 
 async def test_closing_while_a_connection_is_made_leaves_none(own_sshd: SshServer, work_dir: Path) -> None:
-    pool = ProxyPool()
+    pool = ProxyPool(installation_id)
     waiting = asyncio.create_task(pool.agent(own_sshd.address(work_dir)))
     await asyncio.sleep(0.02)
     await pool.close()

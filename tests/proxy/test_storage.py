@@ -215,3 +215,23 @@ async def test_what_is_no_directory_is_unusable(storage: Storage) -> None:
     for path in ("file", "absent"):
         with pytest.raises(DomainUnusableError):
             await storage.agent.probe_dir(str(storage.directory / path))
+
+
+async def test_a_marker_without_an_installation_is_still_the_attempts(storage: Storage) -> None:
+    await storage.make()
+    (storage.vm / ".v2v-import-attempt").write_text(str(storage.attempt))
+    await storage.image()
+    await storage.remove()
+    assert storage.left() == []
+
+
+async def test_what_was_staged_is_no_hindrance_to_a_removal(storage: Storage) -> None:
+    await storage.make()
+    staged = storage.directory / f".v2v-import-attempt-{storage.attempt}"
+    staged.mkdir()
+    (staged / ".v2v-import-attempt").write_text(str(storage.attempt))
+    await storage.remove()
+    assert storage.left() == []
+    staged.mkdir()
+    await storage.remove(staged)
+    assert storage.left() == []

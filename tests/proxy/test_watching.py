@@ -19,7 +19,7 @@ from app.proxy.agent_client import HostAgent, JobState
 from app.proxy.base import Channel
 from app.proxy.pool import ProxyPool
 from app.proxy.watching import Activity, Beat, Following, Frame, FrameReader, JobEnded, LogBytes
-from tests.support.hosts import ended
+from tests.support.hosts import ended, installation_id
 from tests.support.sshd import SshServer
 
 ID = UUID(int=7)
@@ -213,7 +213,7 @@ async def test_the_watch_beats_when_nothing_happens(local_agent: HostAgent) -> N
 async def test_over_ssh_a_cut_connection_is_noticed_and_following_goes_on(
     own_sshd: SshServer, work_dir: Path
 ) -> None:
-    pool = ProxyPool()
+    pool = ProxyPool(installation_id)
     address = own_sshd.address(work_dir)
     agent = await pool.agent(address)
     attempt_id = await launched(agent, "echo one; while [ ! -e go ]; do sleep 0.05; done; echo two")
@@ -236,7 +236,7 @@ async def test_over_ssh_a_host_that_falls_silent_is_noticed(
     own_sshd: SshServer, work_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "SILENCE_SECONDS", 3)
-    pool = ProxyPool()
+    pool = ProxyPool(installation_id)
     async with Following(await pool.agent(own_sshd.address(work_dir))) as following:
         frames = following.frames()
         await anext(frames)
@@ -248,7 +248,7 @@ async def test_over_ssh_a_host_that_falls_silent_is_noticed(
 
 
 async def test_the_watch_on_the_host_ends_with_its_channel(sshd: SshServer, work_dir: Path) -> None:
-    pool = ProxyPool()
+    pool = ProxyPool(installation_id)
     async with Following(await pool.agent(sshd.address(work_dir))) as following:
         await anext(following.frames())
         assert watches(work_dir)

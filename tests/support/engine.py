@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,7 +25,7 @@ from app.models.proxy_hosts import ProxyHost
 from app.models.state import ENDED
 from app.proxy.pool import ProxyPool
 from app.queue import Queue
-from app.services import attempts, imports, log_chunks, workers
+from app.services import attempts, imports, installation, log_chunks, workers
 from app.services.specs import ImportRetry
 from app.settings import Settings
 from tests.support.hosts import end_jobs
@@ -55,7 +56,7 @@ class Engine:
         self.virt_v2v = TinyVirtV2v(root / "bin")
         self.database, self.sshd, self.redis_url = database, sshd, redis_url
         self.site = Site(database)
-        self.proxies = ProxyPool()
+        self.proxies = ProxyPool(partial(installation.read_id, database))
         self.settings = Settings(**QUICK)
 
     async def build(self) -> None:

@@ -6,9 +6,11 @@ import fcntl
 import os
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 import pytest
@@ -20,6 +22,14 @@ from app.proxy.pool import put_in_place
 from app.proxy.program import agent_program
 from tests.support.sshd import HOST_PATH
 from tests.support.waiting import until
+
+INSTALLATION_ID = UUID(int=0x1057A11)
+"""The installation that the tests' agents mark things for."""
+
+
+async def installation_id() -> UUID:
+    """The same, as a pool of connections asks for it."""
+    return INSTALLATION_ID
 
 
 class LocalProxy:
@@ -111,23 +121,38 @@ def local_agent(work_dir: Path) -> HostAgent:
     return agent_at(work_dir)
 
 
-def agent_at(work_dir: Path) -> HostAgent:
+def agent_at(work_dir: Path, installation_id: UUID = INSTALLATION_ID) -> HostAgent:
     proxy = LocalProxy(work_dir)
     path = str(work_dir / "agent" / agent_program().name)
-    return HostAgent(proxy, path, lambda: put_in_place(proxy, path))
+    return HostAgent(proxy, path, installation_id, lambda: put_in_place(proxy, path))
 
 
 def end_jobs(work_dir: Path) -> None:
-    """Kill what carries the marker of an attempt in this work directory; wait for its supervisors."""
+    """Kill what carries the marker of an attempt in this work directory, until its supervisors are gone."""
     attempts = work_dir / "attempts"
     ids = {entry.name for entry in attempts.iterdir()} if attempts.is_dir() else set()
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and _attempt_of(process) in ids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(process.name), signal.SIGKILL)
+    _kill(ids)
     for alive in attempts.glob("*/job/alive"):
         with alive.open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH)
+            # A job that was being started when we looked carries its marker only now.
+            while not _is_free(lock):
+                _kill(ids)
+                time.sleep(0.02)
+
+
+def _kill(attempt_ids: set[str]) -> None:
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and _attempt_of(process) in attempt_ids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def _is_free(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _attempt_of(process: Path) -> str | None:

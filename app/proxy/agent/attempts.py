@@ -6,10 +6,10 @@ import base64
 import fcntl
 import json
 import os
-import shutil
 
 from app.proxy.agent import files, processes
 from app.proxy.agent.fences import forget_old, held, lock_now
+from app.proxy.agent.marks import Mark, make_marked, remove_marked
 from app.proxy.agent.places import Place
 from app.proxy.agent.refusals import RefusedError, WorkDirUnusableError, of_system
 
@@ -17,11 +17,14 @@ ABSENT, CREATED, RUNNING, EXITED, LOST = "absent", "created", "running", "exited
 _OWN_NAMES = {"job", "tmp"}
 
 
-def create_attempt(*, work_dir: str, attempt_id: str, turn: int) -> dict[str, str]:
+def create_attempt(*, work_dir: str, attempt_id: str, turn: int, installation_id: str) -> dict[str, str]:
     with held(work_dir, attempt_id, turn) as place:
         try:
+            for directory in (place.directory, place.tmp):
+                if not directory.exists():
+                    make_marked(directory, Mark(attempt_id, installation_id))
             # `job` comes last: without it the attempt isn't there.
-            for directory in (place.directory, place.tmp, place.v2v_tmp, place.job):
+            for directory in (place.v2v_tmp, place.job):
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise of_system(error, WorkDirUnusableError, "The attempt's directories can't be made") from error
@@ -60,7 +63,7 @@ def status_of(place: Place) -> dict[str, object]:
 
 def _state(place: Place) -> str:
     if not place.is_there():
-        return ABSENT
+        return RUNNING if processes.marked(place) else ABSENT
     if not place.launched.exists():
         return CREATED
     if is_held(place):
@@ -101,5 +104,4 @@ def remove_attempt(*, work_dir: str, attempt_id: str, turn: int) -> None:
         if _state(place) == RUNNING:
             raise RefusedError("The attempt's virt-v2v is still running.")
         for directory in (place.tmp, place.directory):
-            if directory.exists():
-                shutil.rmtree(directory)
+            remove_marked(directory, attempt_id)

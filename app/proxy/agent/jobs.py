@@ -18,6 +18,7 @@ from pathlib import Path
 from app.proxy.agent import files, processes
 from app.proxy.agent.attempts import CREATED, RUNNING, is_held, remove_secrets, status_of
 from app.proxy.agent.fences import held, lock_now
+from app.proxy.agent.marks import read_mark
 from app.proxy.agent.places import Place
 from app.proxy.agent.refusals import RefusedError, VirtV2vMissingError
 
@@ -57,7 +58,11 @@ def job_environment(place: Place, wanted: dict[str, str]) -> dict[str, str]:
     """An attempt's virt-v2v gets its own directories too, and the marker by which it is found."""
     shared = {"LIBGUESTFS_CACHEDIR": str(place.cache)}
     own = {"TMPDIR": str(place.tmp), "VIRT_V2V_TMPDIR": str(place.v2v_tmp)}
-    return {**base_environment({**shared, **wanted}), **own, processes.MARKER: place.attempt_id}
+    mark = {processes.MARKER: place.attempt_id}
+    made = read_mark(place.directory)
+    if made is not None and made.installation_id is not None:
+        mark[processes.INSTALLATION] = made.installation_id
+    return {**base_environment({**shared, **wanted}), **own, **mark}
 
 
 def program_of(name: str, environment: dict[str, str]) -> str:
@@ -133,9 +138,9 @@ def stop(*, work_dir: str, attempt_id: str, turn: int, grace_seconds: float) -> 
     with held(work_dir, attempt_id, turn) as place:
         if place.is_there():
             files.write_whole(place.stopped, b"")
-            _end(place, grace_seconds)
-            if status_of(place)["state"] != RUNNING:
-                remove_secrets(place)
+        _end(place, grace_seconds)
+        if status_of(place)["state"] != RUNNING:
+            remove_secrets(place)
         return status_of(place)
 
 

@@ -10,6 +10,7 @@ from typing import Callable
 
 from app.proxy.agent.attempts import create_attempt, remove_attempt, status, write
 from app.proxy.agent.images import disk_result, image_info
+from app.proxy.agent.inventory import inventory
 from app.proxy.agent.jobs import launch, stop
 from app.proxy.agent.looking import look, read, read_result
 from app.proxy.agent.probe import probe, ready
@@ -44,6 +45,7 @@ LOOKING: dict[str, Verb] = {
 ACTING: dict[str, Verb] = {
     "ready": ready,
     "probe": probe,
+    "inventory": inventory,
     "create_attempt": create_attempt,
     "write": write,
     "launch": launch,

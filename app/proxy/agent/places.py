@@ -14,12 +14,17 @@ LONGEST_WORK_DIR = 40
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+def is_id(text: str) -> bool:
+    """Whether the text is an id as we write it: it may become a file name."""
+    return _UUID.fullmatch(text) is not None
+
+
 class Place:
     """One attempt's paths. `directory` is its own, `tmp` a short one for sockets; `job` has our notes."""
 
     def __init__(self, work_dir: str, attempt_id: str) -> None:
         """Raises RefusedError for what is no id: it becomes a file name."""
-        if not _UUID.fullmatch(attempt_id):
+        if not is_id(attempt_id):
             raise RefusedError(f"{attempt_id!r} is no attempt's id.")
         root = Path(work_dir)
         self.attempt_id = attempt_id

@@ -8,20 +8,21 @@ import time
 from pathlib import Path
 from typing import Callable, Iterator
 
-from app.proxy.agent.places import Place
+from app.proxy.agent.places import Place, is_id
 
 MARKER = "V2V_IMPORT_ATTEMPT"
 """The environment variable that virt-v2v and all its children inherit; its value is the attempt's id."""
 POLL_SECONDS = 0.05
 KILL_SECONDS = 5.0
-_PREFIX = MARKER.encode() + b"="
+INSTALLATION = "V2V_IMPORT_INSTALLATION"
+"""The environment variable beside it: whose attempt that is."""
 
 
 def by_attempt() -> dict[str, list[int]]:
     """The processes that carry a marker, by the attempt that it names."""
     found: dict[str, list[int]] = {}
     for directory in _directories():
-        attempt_id = _marker(directory)
+        attempt_id = _variable(directory, MARKER)
         if attempt_id is not None:
             found.setdefault(attempt_id, []).append(int(directory.name))
     return found
@@ -30,6 +31,12 @@ def by_attempt() -> dict[str, list[int]]:
 def marked(place: Place) -> set[int]:
     """virt-v2v and what it started; not its supervisor."""
     return set(by_attempt().get(place.attempt_id, []))
+
+
+def installation(pids: list[int]) -> str | None:
+    """The installation that the processes of an attempt name."""
+    named = (_variable(Path("/proc") / str(pid), INSTALLATION) for pid in pids)
+    return next((value for value in named if value is not None and is_id(value)), None)
 
 
 def holders(place: Place) -> set[int]:
@@ -118,13 +125,16 @@ def _directories() -> Iterator[Path]:
     return (entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and entry.name != own)
 
 
-def _marker(process: Path) -> str | None:
+def _variable(process: Path, name: str) -> str | None:
+    """The value of a variable in the process's environment."""
+    prefix = name.encode() + b"="
     try:
         environment = (process / "environ").read_bytes().split(b"\0")
     except OSError:
         # Another user's process, or one that has just ended.
         return None
-    return next((item[len(_PREFIX) :].decode() for item in environment if item.startswith(_PREFIX)), None)
+    found = (item[len(prefix) :] for item in environment if item.startswith(prefix))
+    return next((value.decode(errors="replace") for value in found), None)
 
 
 def _holds(process: Path, alive: Path) -> bool:

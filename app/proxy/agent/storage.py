@@ -1,6 +1,6 @@
 """Makes and removes what an attempt puts into storage directories.
 
-A directory that we make carries a marker with the attempt's id until the VM is finished. Files are made only
+A directory that we make carries a marker (`marks`) until the VM is finished. Files are made only
 in directories that carry it, and no others are removed: a wrong path can't cost anybody their files.
 """
 
@@ -9,16 +9,15 @@ from __future__ import annotations
 import base64
 import errno
 import os
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Optional, Sequence
 
 from app.proxy.agent import commands, files
 from app.proxy.agent.fences import held
+from app.proxy.agent.marks import MARKER_NAME, Mark, make_marked, put_mark, read_mark, remove_marked, staged
 from app.proxy.agent.refusals import DomainUnusableError, NoRoomError, of_system
 
-MARKER_NAME = ".v2v-import-attempt"
 CREATE_SECONDS = 100.0
 PROBE_BYTES = 4096
 
@@ -26,27 +25,23 @@ PairOrNone = Optional[Sequence[int]]
 """A file's owner as JSON has it: [user id, group id]."""
 
 
-def make_dir(*, work_dir: str, path: str, attempt_id: str, turn: int, mode: int, owner: PairOrNone) -> None:
+def make_dir(
+    *,
+    work_dir: str,
+    path: str,
+    attempt_id: str,
+    turn: int,
+    installation_id: str,
+    mode: int,
+    owner: PairOrNone,
+) -> None:
     directory = _absolute(path)
     with held(work_dir, attempt_id, turn), _told_as_domain(path):
         if os.path.lexists(directory):
             _check_marked(directory, attempt_id)
         else:
-            _make_marked(directory, attempt_id)
+            make_marked(directory, Mark(attempt_id, installation_id))
         _own(directory, os.O_DIRECTORY, mode, owner)
-
-
-def _make_marked(directory: Path, attempt_id: str) -> None:
-    """Marked before it has its name, so that no crash leaves it there unmarked."""
-    staged = _staged(directory, attempt_id)
-    staged.mkdir(mode=0o700, exist_ok=True)
-    (staged / MARKER_NAME).write_text(attempt_id)
-    staged.rename(directory)
-    files.flush_names(directory.parent)
-
-
-def _staged(directory: Path, attempt_id: str) -> Path:
-    return directory.with_name(f"{MARKER_NAME}-{attempt_id}")
 
 
 def make_image(
@@ -122,43 +117,27 @@ def set_owner(*, work_dir: str, path: str, attempt_id: str, turn: int, mode: int
 def clear_marker(*, work_dir: str, path: str, attempt_id: str, turn: int) -> None:
     directory = _absolute(path)
     with held(work_dir, attempt_id, turn), _told_as_domain(path):
-        if _marker_of(directory) == attempt_id:
+        found = read_mark(directory)
+        if found is not None and found.attempt_id == attempt_id:
             (directory / MARKER_NAME).unlink()
 
 
-def mark(*, work_dir: str, path: str, attempt_id: str, turn: int) -> None:
+def mark(*, work_dir: str, path: str, attempt_id: str, turn: int, installation_id: str) -> None:
     directory = _absolute(path)
     with held(work_dir, attempt_id, turn), _told_as_domain(path):
         if not os.path.lexists(directory):
             return
-        if _marker_of(directory) is None and directory.is_dir() and not directory.is_symlink():
-            files.write_whole(directory / MARKER_NAME, attempt_id.encode())
+        if not os.path.lexists(directory / MARKER_NAME) and directory.is_dir() and not directory.is_symlink():
+            put_mark(directory, Mark(attempt_id, installation_id))
         _check_marked(directory, attempt_id)
 
 
 def remove_tree(*, work_dir: str, path: str, attempt_id: str, turn: int) -> None:
     directory = _absolute(path)
     with held(work_dir, attempt_id, turn), _told_as_domain(path):
-        if os.path.lexists(directory):
+        if os.path.lexists(directory) and directory != staged(directory, attempt_id):
             _check_marked(directory, attempt_id)
-            _empty(directory)
-            # Under this name a later try finds it, also when the marker is gone already.
-            directory.rename(_staged(directory, attempt_id))
-        staged = _staged(directory, attempt_id)
-        if staged.is_dir():
-            files.remove_file(staged / MARKER_NAME)
-            staged.rmdir()
-
-
-def _empty(directory: Path) -> None:
-    """Remove everything but the marker."""
-    for entry in directory.iterdir():
-        if entry.name == MARKER_NAME:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+        remove_marked(directory, attempt_id)
 
 
 def probe_dir(*, path: str) -> dict[str, int]:
@@ -192,15 +171,9 @@ def _absolute(path: str) -> Path:
 def _check_marked(directory: Path, attempt_id: str) -> None:
     if directory.is_symlink() or not directory.is_dir():
         raise DomainUnusableError(f"{str(directory)!r} is no directory.")
-    if _marker_of(directory) != attempt_id:
+    found = read_mark(directory)
+    if found is None or found.attempt_id != attempt_id:
         raise DomainUnusableError(f"{str(directory)!r} was not made by this attempt.")
-
-
-def _marker_of(directory: Path) -> str | None:
-    try:
-        return (directory / MARKER_NAME).read_text()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
 
 
 def _own(path: Path, flags: int, mode: int, owner: PairOrNone) -> None:
