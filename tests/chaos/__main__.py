@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from tests.chaos.world import running_world
 ROOT = Path(__file__).parents[2]
 KINDS = ("sqlite", "postgresql")
 SHORT_SCALE = 0.1
+LOGS = ROOT / ".cache" / "chaos"
+"""The service's logs of the runs are kept here."""
 
 
 def main() -> int:
@@ -71,7 +74,11 @@ async def _run_world(options: argparse.Namespace) -> Report:
     scale = 1.0 if options.full else SHORT_SCALE
     async with running_world(options.world, seed=options.seed, scale=scale, guest=options.guest) as world:
         rounds = Rounds(world, guest=options.guest, real_every=options.real_every)
-        await rounds.run(options.fault or sorted(FAULTS), options.rounds)
+        try:
+            await rounds.run(options.fault or sorted(FAULTS), options.rounds)
+        finally:
+            LOGS.mkdir(parents=True, exist_ok=True)
+            shutil.copy(world.log, LOGS / f"{options.world}-{options.seed}.log")
     return rounds.report
 
 

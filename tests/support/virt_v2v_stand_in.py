@@ -200,7 +200,9 @@ def _convert(arguments: Arguments) -> int:
         return _fail(str(control.get("message", "something went wrong")))
     for number, (size, lines) in enumerate(zip(sizes, copies, strict=True), start=1):
         made = size // 2 if behaviour == "short_disk" else size
-        if not (behaviour == "missing_disk" and number == len(sizes)):
+        if behaviour == "missing_disk" and number == len(sizes):
+            _disk_path(arguments, number).unlink(missing_ok=True)
+        else:
             _make_disk(arguments, number, made)
         _replay(lines, float(str(control.get("copy_seconds", 0.2))) / len(sizes))
         if behaviour not in {"missing_disk", "short_disk"}:

@@ -39,4 +39,4 @@ def lose_virt_v2v(wanted: Wanted) -> None:
     """The import's virt-v2v was taken away from outside."""
     wanted.virt_v2v_losses += 1
     if wanted.virt_v2v_losses > MOST_LOSSES:
-        wanted.may_fail("conversion_lost")
+        wanted.may_fail("conversion_lost", "conversion_killed")
