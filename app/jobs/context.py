@@ -40,11 +40,11 @@ class Context:
     """Set when there is something new to follow; the watchers look without it, too, only later."""
     passes: Passes = field(default_factory=Passes)
 
-    async def agent(self, host_id: UUID) -> HostAgent:
-        """The agent on a proxy host. Raises NotFoundError, HostError."""
+    async def agent(self, host_id: UUID, *, waits: bool = True) -> HostAgent:
+        """The agent on a proxy host; `waits` as the pool has it. Raises NotFoundError, HostError."""
         async with self.database.reading() as session:
             host = await proxy_hosts.get(session, host_id)
-        return await self.proxies.agent(proxy_hosts.host_address(host, self.sealer))
+        return await self.proxies.agent(proxy_hosts.host_address(host, self.sealer), waits=waits)
 
     async def announce(self, import_id: UUID) -> None:
         """Tell clients the import's newest state. What fails now fails no turn: the sweep makes up for it."""

@@ -32,6 +32,8 @@ class _Entry:
 
     address: HostAddress
     task: asyncio.Task[_Connected]
+    before: HostError | None = None
+    """How the try before this one failed."""
     ended_at: float | None = field(default=None)
 
     def serves(self, address: HostAddress) -> bool:
@@ -45,6 +47,13 @@ class _Entry:
         if self.task.exception() is not None:
             return self.ended_at is not None and time.monotonic() < self.ended_at + RETRY_SECONDS
         return not self.task.result().connection.is_closed
+
+    def failure(self) -> HostError | None:
+        """How it failed; None while it is being made, or when it was made."""
+        if not self.task.done() or self.task.cancelled():
+            return None
+        error = self.task.exception()
+        return error if isinstance(error, HostError) else None
 
     def discard(self) -> SshProxy | None:
         """End it; the connection that is to be waited for, if there is one."""
@@ -70,14 +79,19 @@ class ProxyPool:
         self._installation_id = installation_id
         self._entries: dict[UUID, _Entry] = {}
 
-    async def agent(self, address: HostAddress) -> HostAgent:
+    async def agent(self, address: HostAddress, *, waits: bool = True) -> HostAgent:
         """The connected agent; a changed address means a new connection.
+
+        Without `waits`, while a host that failed is tried once more, its last failure is the answer to all
+        but the one who tries: hundreds that want a dead host must not stand in the way of the others.
 
         Raises HostError subclasses: not reached, refused, WorkDirUnusableError, PythonMissingError, ….
         """
         entry = self._entries.get(address.id)
         if entry is None or not entry.serves(address):
             entry = self._renew(address)
+        elif not waits and entry.before is not None and not entry.task.done():
+            raise type(entry.before)(entry.before.detail)
         # A caller that goes away must not take the others' connection with it.
         return await asyncio.shield(entry.task)
 
@@ -94,11 +108,12 @@ class ProxyPool:
 
     def _renew(self, address: HostAddress) -> _Entry:
         old = self._entries.pop(address.id, None)
+        before = old.failure() if old is not None and old.address == address else None
         if old is not None:
             old.discard()
         connecting = _connected(address, self._installation_id)
         task = asyncio.create_task(connecting, name=f"connect to {address.address}")
-        entry = _Entry(address, task)
+        entry = _Entry(address, task, before)
         task.add_done_callback(entry.note_end)
         self._entries[address.id] = entry
         return entry

@@ -17,7 +17,7 @@ from app.errors import (
     VirtV2vMissingError,
     WorkDirUnusableError,
 )
-from app.proxy.pool import ProxyPool
+from app.proxy.pool import RETRY_SECONDS, ProxyPool
 from tests.support.hosts import installation_id
 from tests.support.sshd import HOST_PATH, SshServer, ssh_server
 
@@ -98,6 +98,31 @@ async def test_a_failure_is_shared_for_a_moment(pool: ProxyPool, own_sshd: SshSe
         with pytest.raises(Exception, match="refused"):
             await pool.agent(address)
     assert own_sshd.refusals() == 1
+
+
+async def test_while_a_host_that_failed_is_tried_again_only_one_stands_before_its_door(
+    pool: ProxyPool, own_sshd: SshServer, work_dir: Path
+) -> None:
+    address = own_sshd.address(work_dir)
+    own_sshd.stop()
+    with pytest.raises(HostUnreachableError):
+        await pool.agent(address, waits=False)
+    async with await asyncio.start_server(_say_nothing, "127.0.0.1", address.port):
+        await asyncio.sleep(RETRY_SECONDS)
+        trying = asyncio.create_task(pool.agent(address, waits=False))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            for _ in range(100):
+                with pytest.raises(HostUnreachableError):
+                    await pool.agent(address, waits=False)
+        assert not trying.done()
+        trying.cancel()
+        await pool.forget(address.id)
+
+
+async def _say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
 
 
 async def test_a_changed_host_key_is_refused_until_it_is_accepted(
