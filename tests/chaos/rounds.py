@@ -11,6 +11,7 @@ from app.models.state import StepName
 from tests.chaos import inspection
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.load import BOUND_SECONDS, Wanted
+from tests.chaos.machines import Machine
 from tests.chaos.report import Report
 from tests.chaos.world import World
 from tests.support.sse import Told
@@ -79,11 +80,11 @@ class Rounds:
             await self._start_real()
         where = await self._moment(fault)
         struck = world.load.in_flight()
-        await fault.strike(world)
+        machine = await fault.strike(world)
         whole_at = time.monotonic()
         for wanted in world.load.in_flight():
             wanted.calm_since = whole_at
-        recovery = await self._recovery(whole_at)
+        recovery = await self._recovery(whole_at, machine)
         self.report.note(fault.name, recovery)
         await self._until_late_or_ended(struck)
         await self._inspect()
@@ -117,15 +118,18 @@ class Rounds:
         wanted.states = {"succeeded", "cancelled"}
         self.report.real_imports += 1
 
-    async def _recovery(self, whole_at: float) -> float:
-        """Seconds until progress flows again."""
-        witness = self._world.witness
+    async def _recovery(self, whole_at: float, machine: Machine | None) -> float:
+        """Seconds until progress flows again: on that proxy host, or else anywhere."""
+        witness, host_id = self._world.witness, None
+        if machine is not None:
+            host_id = machine.id
+            self._spawn(self._world.load.start(seconds=1, proxy_host_id=host_id))
         try:
-            await until(lambda: witness.progress_at > whole_at, seconds=RECOVERY_SECONDS)
+            await until(lambda: witness.progress_at.get(host_id, 0) > whole_at, seconds=RECOVERY_SECONDS)
         except TimeoutError:
-            self.report.blame("lost", [f"no progress for {RECOVERY_SECONDS} s"])
+            self.report.blame("lost", [f"no progress for {RECOVERY_SECONDS} s on proxy host {host_id}"])
             return RECOVERY_SECONDS
-        return witness.progress_at - whole_at
+        return witness.progress_at[host_id] - whole_at
 
     async def _until_late_or_ended(self, struck: list[Wanted]) -> None:
         """Short ones end in this round; long ones go on into the next, and must end in time all the same."""

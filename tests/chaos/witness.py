@@ -80,8 +80,9 @@ class Witness:
         self.segments = [Segment()]
         self.told = 0
         self.reconnects = 0
-        self.progress_at = 0.0
-        """When the last progress came, by the monotonic clock."""
+        self.progress_at: dict[str | None, float] = {}
+        """When the last progress came, by the monotonic clock: by proxy host, and from any (None)."""
+        self._hosts: dict[str, str | None] = {}
         self._cursor: str | None = None
         self._listeners: list[tuple[Callable[[Told], bool], asyncio.Event]] = []
 
@@ -123,12 +124,17 @@ class Witness:
         if told.name in {"snapshot", "resync"}:
             if self.segments[-1].keys:
                 self.segments.append(Segment())
+            for known in told.data.get("imports", ()):
+                self._hosts[known["id"]] = known["proxy_host_id"]
             return
         if told.name in STATEFUL:
             self.told += 1
             self.segments[-1].keys.append(_key(told.name, told.data))
+        if told.name == "import":
+            self._hosts[told.data["id"]] = told.data["proxy_host_id"]
         if told.name == "progress":
-            self.progress_at = time.monotonic()
+            for host_id in (self._hosts.get(told.data["import_id"]), None):
+                self.progress_at[host_id] = time.monotonic()
         for condition, came in self._listeners:
             if condition(told):
                 came.set()

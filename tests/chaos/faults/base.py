@@ -4,16 +4,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.chaos.load import Wanted
+from tests.chaos.machines import Machine
 from tests.chaos.world import World
 
-Strike = Callable[[World], Awaitable[None]]
+Strike = Callable[[World], Awaitable[Machine | None]]
 MOST_LOSSES = 2
 """So often the service starts over by itself when virt-v2v was taken away."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to break things; `strike` returns when what it broke is whole again."""
+    """One way to break things.
+
+    `strike` returns when what it broke is whole again, and answers the proxy host that was out of use.
+    """
 
     name: str
     strike: Strike

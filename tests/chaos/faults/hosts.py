@@ -8,41 +8,50 @@ from tests.chaos.load import Wanted
 from tests.chaos.machines import Machine
 from tests.chaos.world import World
 
+ORPHANS_SECONDS = 60
+
 
 @fault(at_steps=True)
-async def ssh_cut(world: World) -> None:
-    world.machine().road.cut()
+async def ssh_cut(world: World) -> Machine:
+    machine = world.machine()
+    machine.road.cut()
+    return machine
 
 
 @fault()
-async def sshd_restarted(world: World) -> None:
-    await world.machine().restart_sshd()
+async def sshd_restarted(world: World) -> Machine:
+    machine = world.machine()
+    await machine.restart_sshd()
+    return machine
 
 
 @fault(at_steps=True)
-async def host_silent(world: World) -> None:
+async def host_silent(world: World) -> Machine:
     """Nothing gets through, and nobody says so."""
-    road = world.machine().road
-    road.block()
+    machine = world.machine()
+    machine.road.block()
     await asyncio.sleep(world.outage(30))
-    road.cut()
-    road.unblock()
+    machine.road.cut()
+    machine.road.unblock()
+    return machine
 
 
 @fault(at_steps=True)
-async def host_refuses(world: World) -> None:
-    road = world.machine().road
-    await road.close()
+async def host_refuses(world: World) -> Machine:
+    machine = world.machine()
+    await machine.road.close()
     await asyncio.sleep(world.outage(30))
-    await road.open()
+    await machine.road.open()
+    return machine
 
 
 @fault(at_steps=True)
-async def host_rebooted(world: World) -> None:
+async def host_rebooted(world: World) -> Machine:
     machine = world.machine()
     for wanted in await on(world, machine):
         lose_virt_v2v(wanted)
     await machine.reboot(world.outage(30))
+    return machine
 
 
 @fault(at_steps=True)
@@ -52,7 +61,7 @@ async def cancelled(world: World) -> None:
 
 
 @fault()
-async def cancelled_while_the_host_is_away(world: World) -> None:
+async def cancelled_while_the_host_is_away(world: World) -> Machine:
     machine = world.machine()
     await machine.road.close()
     for wanted in (await on(world, machine))[:2]:
@@ -60,10 +69,11 @@ async def cancelled_while_the_host_is_away(world: World) -> None:
         await cancel(world, wanted)
     await asyncio.sleep(world.outage(30))
     await machine.road.open()
+    return machine
 
 
 @fault()
-async def cancelled_by_force_while_the_host_is_away(world: World) -> None:
+async def cancelled_by_force_while_the_host_is_away(world: World) -> Machine:
     """What is left goes when the host is back, by the list of orphans."""
     machine = world.machine()
     await machine.road.close()
@@ -71,6 +81,19 @@ async def cancelled_by_force_while_the_host_is_away(world: World) -> None:
         await cancel(world, wanted, force=True)
     await asyncio.sleep(world.outage(30))
     await machine.road.open()
+    await remove_orphans(world)
+    return machine
+
+
+async def remove_orphans(world: World) -> None:
+    """As an administrator does who looks what was left, until there is nothing more."""
+    async with asyncio.timeout(ORPHANS_SECONDS):
+        while True:
+            listed = await world.client.get("/v1/orphans")
+            if not listed["items"] and not listed["unreachable"]:
+                return
+            await world.client.post("/v1/orphans/remove", {"ids": [item["id"] for item in listed["items"]]})
+            await asyncio.sleep(0.5)
 
 
 async def cancel(world: World, wanted: Wanted, *, force: bool = False) -> None:
