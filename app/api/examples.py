@@ -9,10 +9,20 @@ from pydantic import BaseModel
 from app.actions.check_import import ChosenDomain, ChosenHost, ImportCheck, RequiredBytes
 from app.api.health import Health, Readiness
 from app.api.kinds import KINDS, Kinds
+from app.errors import HostUnreachableError
 from app.models.attempts import TimelineItem
 from app.models.common import Page
 from app.models.data_centers import DataCenterPublic, Network
 from app.models.imports import AttemptPublic
+from app.models.orphans import (
+    Orphan,
+    OrphanKind,
+    OrphanPage,
+    OrphanRemoval,
+    OrphanRemovals,
+    RemovalOutcome,
+    UnreachablePlace,
+)
 from app.models.progress import DiskCopyState, DiskProgress, Progress
 from app.models.proxy_hosts import HostState, HostStatus, ProxyHostPublic, VirtV2vStatus
 from app.models.state import ImportState, Role, StepName
@@ -31,7 +41,7 @@ def _id(number: int) -> UUID:
 
 
 DATA_CENTER_ID, DOMAIN_ID, HOST_ID, IMPORT_ID = _id(1), _id(0xA), _id(0xB), _id(0xC)
-VM_ID, DISK_ID, TOKEN_ID = _id(0xD), _id(0xE), _id(0xF)
+VM_ID, DISK_ID, TOKEN_ID, ATTEMPT_ID = _id(0xD), _id(0xE), _id(0xF), _id(0x10)
 HOST_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZvciB0aGUgZXhhbXBsZXMgYWxvbmUsIG5vIGhvc3Qh"
 FINGERPRINT: Final = "SHA256:rZB9j3TAz0Rj3bJUVb5UdSm1jV6nT2FJVX1yLqQ0XsE"
 
@@ -189,6 +199,24 @@ DISK: Final = DiskPublic(
     location=DiskLocation(proxy_host_id=None, path="/srv/imported/web-1/web-1-sda"),
 )
 
+ORPHAN: Final = Orphan(
+    id=UUID("0196f1d2-7c1e-8a5b-9f3c-7c1e0d9b2a64"),
+    kind=OrphanKind.ATTEMPT_DIRECTORY,
+    proxy_host_id=HOST_ID,
+    storage_domain_id=None,
+    attempt_id=ATTEMPT_ID,
+    import_id=IMPORT_ID,
+    path=f"/var/lib/v2v-import/attempts/{ATTEMPT_ID}",
+    size_bytes=3 * GIB,
+    created_at=AT,
+    running=True,
+)
+UNREACHABLE: Final = UnreachablePlace(
+    proxy_host_id=_id(0x1B),
+    storage_domain_id=None,
+    problem=HostUnreachableError("192.0.2.11:22 did not answer within 15 s.").to_problem(),
+)
+
 ANSWERS: Final[tuple[BaseModel, ...]] = (
     DATA_CENTER,
     STORAGE_DOMAIN,
@@ -209,6 +237,8 @@ ANSWERS: Final[tuple[BaseModel, ...]] = (
     Readiness(ready=True, database=True, schema_version="0001", redis=True, workers=1, problem=None),
     VM,
     DISK,
+    OrphanPage(items=[ORPHAN], next_cursor=None, unreachable=[UNREACHABLE]),
+    OrphanRemovals(items=(OrphanRemoval(id=ORPHAN.id, outcome=RemovalOutcome.REMOVED),)),
     Page[DataCenterPublic](items=[DATA_CENTER], next_cursor=None),
     Page[StorageDomainPublic](items=[STORAGE_DOMAIN], next_cursor=None),
     Page[ProxyHostPublic](items=[PROXY_HOST], next_cursor=None),
@@ -268,6 +298,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
         "drain": {"summary": "Begin nothing new there", "value": {"enabled": False}},
     },
     "createToken": {"default": {"value": {"name": "night shift", "role": "operator"}}},
+    "removeOrphans": {"default": {"value": {"ids": [str(ORPHAN.id)]}}},
     "createStreamTicket": {"default": {"value": {"path": f"/v1/imports/{IMPORT_ID}/events"}}},
 }
 """Requests, besides those that stand at their routes."""

@@ -182,7 +182,9 @@ async def delete_import(
     state: StateDep,
     after: AfterCommitDep,
 ) -> None:
-    """With its attempts, timeline and logs. The VM that it made stays."""
+    """With its attempts, timeline and logs. The VM that it made stays; what it kept of a failure
+    (`keep_on_failure`) is an orphan then.
+    """
     row = await imports.get_locked(session, import_id)
     if_match.check(row.version)
     await imports.remove(session, row)

@@ -26,6 +26,7 @@ TAGS: Final = (
     ("imports", "VMs on their way in."),
     ("events", "Server-sent events of imports, with progress per disk."),
     ("vms", "Imported VMs and their disks."),
+    ("orphans", "What was left behind on proxy hosts and storage domains."),
     ("tokens", "API tokens and their roles."),
     ("kinds", "What can be chosen, and the lists of codes."),
     ("health", "For supervisors, load balancers and Prometheus."),

@@ -10,6 +10,7 @@ from app.cli import (
     data_centers,
     health,
     imports,
+    orphans,
     programs,
     proxy_hosts,
     storage_domains,
@@ -32,6 +33,7 @@ app.add_typer(tokens.app, name="token")
 app.add_typer(imports.app, name="imports")
 app.add_typer(proxy_hosts.app, name="proxy-hosts")
 app.add_typer(storage_domains.app, name="storage-domains")
+app.add_typer(orphans.app, name="orphans")
 app.add_typer(data_centers.app, name="data-centers")
 
 

@@ -83,6 +83,9 @@ class Destination(Protocol[S]):
     def host_id(self, settings: S) -> UUID | None:
         """The only proxy host that holds the domain, or None when each of the data center does."""
 
+    def parents(self, settings: S) -> tuple[str, ...]:
+        """The directories in which `prepare` makes marked ones: where what was left behind is looked for."""
+
     async def check(self, settings: S, agent: HostAgent, host_id: UUID) -> DomainHostStatus:
         """Look whether the host can use the domain: really write, read and delete; free and total bytes.
 

@@ -57,6 +57,9 @@ class Directory:
     def host_id(self, settings: DirectorySettings) -> UUID | None:
         return settings.proxy_host_id
 
+    def parents(self, settings: DirectorySettings) -> tuple[str, ...]:
+        return (settings.path.rstrip("/") or "/",)
+
     async def check(self, settings: DirectorySettings, agent: HostAgent, host_id: UUID) -> DomainHostStatus:
         try:
             space = await agent.probe_dir(settings.path)

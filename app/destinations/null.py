@@ -37,6 +37,9 @@ class Null:
     def host_id(self, settings: NullSettings) -> None:
         return None
 
+    def parents(self, settings: NullSettings) -> tuple[str, ...]:
+        return ()
+
     async def check(self, settings: NullSettings, agent: HostAgent, host_id: UUID) -> DomainHostStatus:
         return DomainHostStatus(proxy_host_id=host_id, usable=True)
 

@@ -67,6 +67,9 @@ class OvirtData:
     def host_id(self, settings: OvirtDataSettings) -> None:
         return None
 
+    def parents(self, settings: OvirtDataSettings) -> tuple[str, ...]:
+        return (f"{settings.path.rstrip('/')}/images",)
+
     async def check(self, settings: OvirtDataSettings, agent: HostAgent, host_id: UUID) -> DomainHostStatus:
         try:
             space = await _probe(settings, agent)

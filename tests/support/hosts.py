@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
@@ -140,11 +140,16 @@ def end_jobs(work_dir: Path) -> None:
                 time.sleep(0.02)
 
 
+def marked_pids(attempt_ids: Collection[str]) -> list[int]:
+    """The processes that carry the marker of one of these attempts."""
+    processes = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [int(process.name) for process in processes if _attempt_of(process) in attempt_ids]
+
+
 def _kill(attempt_ids: set[str]) -> None:
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and _attempt_of(process) in attempt_ids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(process.name), signal.SIGKILL)
+    for pid in marked_pids(attempt_ids):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _is_free(lock: IO[str]) -> bool:
