@@ -1,10 +1,12 @@
 """Looks on proxy hosts, and through them on storage domains, for what carries a mark."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
+
+from pydantic import ValidationError
 
 from app.db import Database, Session
 from app.destinations import destination_of
@@ -33,6 +35,8 @@ class Visit:
     host_id: UUID
     address: HostAddress | AppError
     roots: Mapping[str, tuple[UUID, ...]]
+    unknown: Mapping[UUID, AppError]
+    """Domains near the host of which nobody knows where they are: their records can't be read."""
 
     @property
     def places(self) -> frozenset[UUID]:
@@ -70,11 +74,41 @@ async def _visits(
     def is_wanted(place_id: UUID) -> bool:
         return tags is None or place_tag(place_id) in tags
 
-    wanted = [domain for domain in domains if is_wanted(domain.id)]
-    visits = [Visit(host.id, _address(host, sealer), _roots(host, wanted)) for host in hosts]
+    opened = [_open(domain) for domain in domains]
+    wanted = [domain for domain in opened if is_wanted(domain.row.id)]
+    visits = [_visit(host, _address(host, sealer), wanted) for host in hosts]
     asked = [visit for visit in visits if visit.roots or is_wanted(visit.host_id)]
-    kept = (domain.id for domain in domains if destination_of(domain.kind).keeps)
+    kept = (domain.row.id for domain in opened if domain.parents or domain.error)
     return asked, frozenset((*(host.id for host in hosts), *kept))
+
+
+@dataclass(frozen=True)
+class _Domain:
+    """A storage domain, where marked things are made on it, and the only host that sees it, if it is one."""
+
+    row: StorageDomain
+    parents: tuple[str, ...] = ()
+    host_id: UUID | None = None
+    error: AppError | None = None
+
+
+def _open(row: StorageDomain) -> _Domain:
+    try:
+        destination = destination_of(row.kind)
+        settings = destination.Settings.model_validate(row.settings)
+    except (AppError, ValidationError):
+        return _Domain(row, error=DomainUnusableError(f"The record of {row.name!r} can't be read."))
+    return _Domain(row, destination.parents(settings), destination.host_id(settings))
+
+
+def _visit(host: ProxyHost, address: HostAddress | AppError, domains: Sequence[_Domain]) -> Visit:
+    near = [domain for domain in domains if domain.row.data_center_id == host.data_center_id]
+    roots: dict[str, tuple[UUID, ...]] = {}
+    for domain in near:
+        for root in domain.parents if domain.host_id in {None, host.id} else ():
+            roots[root] = (*roots.get(root, ()), domain.row.id)
+    unknown = {domain.row.id: domain.error for domain in near if domain.error is not None}
+    return Visit(host.id, address, roots, unknown)
 
 
 def _address(host: ProxyHost, sealer: Sealer) -> HostAddress | AppError:
@@ -82,17 +116,6 @@ def _address(host: ProxyHost, sealer: Sealer) -> HostAddress | AppError:
         return proxy_hosts.host_address(host, sealer)
     except AppError as error:
         return error
-
-
-def _roots(host: ProxyHost, domains: Iterable[StorageDomain]) -> dict[str, tuple[UUID, ...]]:
-    roots: dict[str, tuple[UUID, ...]] = {}
-    for domain in domains:
-        destination = destination_of(domain.kind)
-        settings = destination.Settings.model_validate(domain.settings)
-        if domain.data_center_id == host.data_center_id and destination.host_id(settings) in {None, host.id}:
-            for root in destination.parents(settings):
-                roots[root] = (*roots.get(root, ()), domain.id)
-    return roots
 
 
 async def _ask(visit: Visit, proxies: ProxyPool, limit: asyncio.Semaphore) -> Inventory | AppError:
@@ -132,6 +155,10 @@ def _problems(visit: Visit, answer: Inventory | AppError) -> Iterator[Unreachabl
     if error is not None:
         yield UnreachablePlace(
             proxy_host_id=visit.host_id, storage_domain_id=None, problem=error.to_problem()
+        )
+    for domain_id, unknown in visit.unknown.items():
+        yield UnreachablePlace(
+            proxy_host_id=visit.host_id, storage_domain_id=domain_id, problem=unknown.to_problem()
         )
     for unread in answer.unread if isinstance(answer, Inventory) else ():
         for domain_id in visit.roots.get(unread.root, ()):

@@ -7,14 +7,16 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.actions.find_orphans import find_orphans
+from app.actions.look_for_marks import look_for_marks
 from app.actions.remove_orphans import remove_orphans
+from app.errors import FencedError
 from app.jobs.advance_import import advance_import
 from app.models.orphans import Orphan, OrphanKind, OrphanRemoval, UnreachablePlace
 from app.models.storage_domains import StorageDomain
 from app.models.vms import Vm
 from app.proxy.agent_client import HostAgent, JobState
 from app.proxy.pool import ProxyPool
-from app.services import attempts, imports, installation, proxy_hosts, vms
+from app.services import attempts, imports, installation, orphans, proxy_hosts, vms
 from tests.support.engine import MIB, Engine
 from tests.support.rows import SEALER
 
@@ -190,6 +192,24 @@ async def test_what_a_retry_took_is_left_to_it(engine: Engine) -> None:
     assert await look(engine) == ([], [])
 
 
+async def test_a_removal_that_comes_late_changes_nothing_that_a_retry_has_cleared(engine: Engine) -> None:
+    import_id = await abandoned(engine)
+    attempt_id = (await engine.site.attempt(import_id)).id
+    looked = await look_for_marks(engine.database, SEALER, engine.proxies)
+    things = [thing for thing in looked.things if thing.attempt_id == attempt_id]
+    async with engine.database.session() as session:
+        taken = await orphans.take(session, things)
+    assert len(taken.orphans) == 2
+    await engine.retry(import_id)
+    await advance_import(await engine.context(), import_id)
+    agent = await agent_of(engine)
+    with pytest.raises(FencedError):
+        await agent.remove_attempt(attempt_id, taken.turn)
+    with pytest.raises(FencedError):
+        await agent.remove_tree(str(engine.store / "anything"), attempt_id, taken.turn)
+    assert engine.left_on_the_host() == []
+
+
 async def test_a_vm_owns_the_disks_that_are_being_deleted_with_it(engine: Engine) -> None:
     async with engine.database.session() as session:
         domain = await session.get_one(StorageDomain, engine.site.domain_id)
@@ -261,6 +281,18 @@ async def test_a_domain_that_no_host_can_read_is_told(engine: Engine) -> None:
     assert [(place.storage_domain_id, place.problem.code) for place in unreachable] == [
         (engine.site.domain_id, "storage_domain_unusable")
     ]
+
+
+async def test_a_domain_whose_record_can_not_be_read_is_told_and_hides_no_other(engine: Engine) -> None:
+    await abandoned(engine)
+    async with engine.database.session() as session:
+        broken = StorageDomain(
+            data_center_id=engine.site.data_center_id, name="broken", kind="directory", settings={"path": 1}
+        )
+        session.add(broken)
+    found, unreachable = await look(engine)
+    assert sorted(orphan.kind for orphan in found) == [DIRECTORY, STORAGE]
+    assert [place.storage_domain_id for place in unreachable] == [broken.id]
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
