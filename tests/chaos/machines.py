@@ -59,6 +59,8 @@ class Machine:
             "source_roots": [str(root) for root in source_roots],
             "virt_v2v_path": self.virt_v2v_path,
             "max_concurrent_imports": self.most_imports,
+            # KVM can be there and crash, and software emulation is fast enough for this.
+            "environment": {"LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"},
         }
 
     async def restart_sshd(self) -> None:
