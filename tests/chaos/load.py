@@ -116,7 +116,7 @@ class Load:
 
     def _duration(self) -> float:
         is_long = self._chance.random() < 0.5
-        return self._chance.uniform(15, 45) if is_long else self._chance.uniform(1, 4)
+        return self._chance.uniform(10, 30) if is_long else self._chance.uniform(1, 4)
 
     async def start(
         self,
