@@ -32,15 +32,38 @@ def _key(name: str, data: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+Place = tuple[str, int]
+"""Where an event lies: in which filling of Redis, and as the how manieth there."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What an event says of an import; of two of a kind, the one with the greater mark is newer."""
+
+    kind: str
+    import_id: str
+    mark: tuple[float, ...]
+
+
+def _about(name: str, data: Any) -> About:
+    if name == "import":
+        return About(name, data["id"], (data["version"],))
+    if name == "progress":
+        return About(name, data["import_id"], (data["attempt"], data["progress"]["percent"] or 0))
+    return About(name, data["import_id"], ())
+
+
 @dataclass
 class Truth:
-    """What was published: each event's place, by the filling of Redis in which it lies."""
+    """What was published, and where it lies."""
 
-    places: dict[str, tuple[str, int]] = field(default_factory=dict)
-    last: tuple[str, int] | None = None
+    places: dict[str, Place] = field(default_factory=dict)
+    events: dict[Place, About] = field(default_factory=dict)
+    last: Place | None = None
 
     def note(self, epoch: str, added: int, name: str, data: Any) -> None:
         self.places[_key(name, data)] = self.last = (epoch, added)
+        self.events[self.last] = _about(name, data)
 
 
 async def read_truth(url: str, truth: Truth) -> None:
@@ -70,6 +93,18 @@ class Segment:
     """What one client was told from one snapshot to the next."""
 
     keys: list[str] = field(default_factory=list)
+    shown: dict[tuple[str, str], About] = field(default_factory=dict)
+    """What the snapshot showed: nothing follows that isn't newer."""
+
+    def show(self, snapshot: Any) -> None:
+        for data in snapshot["imports"]:
+            progress = {**data, "import_id": data["id"]}
+            for about in (_about("import", data), _about("progress", progress)):
+                self.shown[about.kind, about.import_id] = about
+
+    def has_shown(self, about: About | None) -> bool:
+        shown = about and self.shown.get((about.kind, about.import_id))
+        return bool(shown and about and about.mark <= shown.mark)
 
 
 class Witness:
@@ -121,29 +156,31 @@ class Witness:
     def _hear(self, told: Told) -> None:
         if told.id:
             self._cursor = told.id
-        if told.name in {"snapshot", "resync"}:
-            if self.segments[-1].keys:
-                self.segments.append(Segment())
-            for known in told.data.get("imports", ()):
-                self._hosts[known["id"]] = known["proxy_host_id"]
-            return
+        if told.name in {"snapshot", "resync"} and self.segments[-1].keys:
+            self.segments.append(Segment())
+        if told.name == "snapshot":
+            self.segments[-1].show(told.data)
         if told.name in STATEFUL:
             self.told += 1
             self.segments[-1].keys.append(_key(told.name, told.data))
-        if told.name == "import":
-            self._hosts[told.data["id"]] = told.data["proxy_host_id"]
-        if told.name == "progress":
-            for host_id in (self._hosts.get(told.data["import_id"]), None):
-                self.progress_at[host_id] = time.monotonic()
+        self._note_progress(told)
         for condition, came in self._listeners:
             if condition(told):
                 came.set()
+
+    def _note_progress(self, told: Told) -> None:
+        known = {"import": [told.data], "snapshot": told.data.get("imports", ())}.get(told.name, ())
+        for data in known:
+            self._hosts[data["id"]] = data["proxy_host_id"]
+        if told.name == "progress":
+            for host_id in (self._hosts.get(told.data["import_id"]), None):
+                self.progress_at[host_id] = time.monotonic()
 
     async def catch_up(self, truth: Truth) -> None:
         """Wait until the newest event was told. Raises TimeoutError."""
         await until(lambda: truth.last == self._newest(truth), seconds=SILENCE_SECONDS)
 
-    def _newest(self, truth: Truth) -> tuple[str, int] | None:
+    def _newest(self, truth: Truth) -> Place | None:
         keys = self.segments[-1].keys
         return truth.places.get(keys[-1]) if keys else None
 
@@ -154,13 +191,21 @@ class Witness:
 
 def _compare(segment: Segment, truth: Truth) -> list[str]:
     found: list[str] = []
-    before: tuple[str, int] | None = None
+    before: Place | None = None
     for key in segment.keys:
         place = truth.places.get(key)
-        if place is None:  # published and gone with its Redis before it could be read here
-            before = None
-            continue
-        if before is not None and place[0] == before[0] and place[1] != before[1] + 1:
-            found.append(f"after event {before[1]} came {place[1]}")
+        if place is not None and before is not None and place[0] == before[0]:
+            found += _between(segment, truth, before, place)
+        # What isn't known was published and gone with its Redis before it could be read here.
         before = place
     return found
+
+
+def _between(segment: Segment, truth: Truth, before: Place, place: Place) -> list[str]:
+    """What is wrong with two events that a client was told one after the other."""
+    epoch, number = before
+    if place[1] <= number:
+        return [f"event {place[1]} came again or late, after {number}: {truth.events[place]}"]
+    missing = [(epoch, other) for other in range(number + 1, place[1])]
+    lost = [one for one in missing if not segment.has_shown(truth.events.get(one))]
+    return [f"event {one[1]} was never told: {truth.events.get(one)}" for one in lost]
