@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalErr
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from app.errors import SchemaMismatchError
+from app.errors import SchemaMismatchError, UnknownRevisionError
 
 Session = AsyncSession
 """A session, for those who hand it on to the services."""
@@ -26,12 +27,16 @@ ValueRefusedError = DataError
 """The database can't hold a value, such as a NUL character in a text."""
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 """What is raised when the database can't be reached or doesn't answer."""
+SERVER_TROUBLES = frozenset({"08", "53", "57", "58"})
+"""PostgreSQL's classes of errors: connection lost, no room, an operator's intervention, the system."""
 DatabaseError = DBAPIError
 """Whatever else the database's driver raises."""
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 ADMISSION_LOCK = 0x7632_7661
 """The PostgreSQL advisory lock (any constant) under which slots and bytes are given out."""
+MIGRATION_LOCK = 0x7632_766D
+"""The one under which the schema changes."""
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
@@ -60,7 +65,7 @@ def _connect_postgresql(dialect: Any, _: Any, arguments: Any, options: Any) -> A
     """A server that can't be reached is told as one that was lost is, which SQLAlchemy leaves out."""
     try:
         return dialect.connect(*arguments, **options)
-    except (OSError, asyncpg.PostgresError) as error:
+    except (OSError, asyncpg.PostgresError, dialect.loaded_dbapi.Error) as error:
         raise dialect.loaded_dbapi.OperationalError(str(error)) from error
 
 
@@ -102,11 +107,9 @@ class Database:
 
     async def check_schema(self) -> None:
         """Raises SchemaMismatchError when the database is older or newer than this program."""
-        found, wanted = await self.schema_version(), newest_version()
-        if found != wanted:
-            raise SchemaMismatchError(
-                f"The database has schema {found or 'none'}, this program needs {wanted}."
-            )
+        found = await self.schema_version()
+        if found != newest_version():
+            raise mismatch(found)
 
     async def schema_version(self) -> str | None:
         """The migration that the database is at; None when there is none. Raises DBAPIError."""
@@ -123,8 +126,15 @@ class Database:
 
 
 def is_lost(error: DBAPIError) -> bool:
-    """Whether the connection broke under the statement: the database failed, not what was asked of it."""
-    return error.connection_invalidated
+    """Whether the database failed, not what was asked of it: its connection broke, or it can't go on."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state[:2] in SERVER_TROUBLES
+
+
+def lock_migrations(connection: Connection) -> None:
+    """Wait until no other process changes the schema; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
 
 
 async def lock_admission(session: AsyncSession) -> None:
@@ -140,21 +150,60 @@ def _alembic(url: str) -> Config:
     return config
 
 
-def newest_version() -> str | None:
+@functools.cache
+def _versions() -> tuple[str, ...]:
+    """Every migration that this program knows, the newest first."""
+    scripts = ScriptDirectory.from_config(_alembic("")).walk_revisions()
+    return tuple(script.revision for script in scripts)
+
+
+def newest_version() -> str:
     """The newest migration that this program knows."""
-    return ScriptDirectory.from_config(_alembic("")).get_current_head()
+    return _versions()[0]
 
 
-def precedes(version: str) -> bool:
-    """Whether the program knows a migration of this name: the database is older, not newer."""
-    return version in {
-        script.revision for script in ScriptDirectory.from_config(_alembic("")).walk_revisions()
-    }
+def is_newer(found: str | None) -> bool:
+    """Whether a newer program has migrated the database: this one doesn't know that migration."""
+    return found is not None and found not in _versions()
+
+
+def mismatch(found: str | None) -> SchemaMismatchError:
+    """That a database's schema is not this program's, and what to do."""
+    wanted = newest_version()
+    if is_newer(found):
+        return SchemaMismatchError(
+            f"The database has schema {found}, and this program knows none that is newer than {wanted}.",
+            hint="Update this program; or go back with the newer program's "
+            f"`v2v-import migrate --revision {wanted}`.",
+        )
+    return SchemaMismatchError(
+        f"The database has schema {found or 'none'}, and this program needs {wanted}.",
+        hint="Run this program's `v2v-import migrate`.",
+    )
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the database's schema to a revision. Blocks: call it outside the event loop."""
-    if revision == "base":
-        command.downgrade(_alembic(url), revision)
+    """Bring the database's schema to a revision, up or down. Two at the same time wait for each other.
+
+    Blocks: call it outside the event loop. Raises SchemaMismatchError for a database that is newer than this
+    program, UnknownRevisionError.
+    """
+    found = asyncio.run(_found_version(url))
+    if is_newer(found):
+        raise mismatch(found)
+    versions = (*_versions(), "base")
+    wanted = newest_version() if revision == "head" else revision
+    if wanted not in versions:
+        raise UnknownRevisionError(f"{revision!r} is none of {', '.join(reversed(versions))}.")
+    if versions.index(wanted) > versions.index(found or "base"):
+        command.downgrade(_alembic(url), wanted)
     else:
-        command.upgrade(_alembic(url), revision)
+        command.upgrade(_alembic(url), wanted)
+
+
+async def _found_version(url: str) -> str | None:
+    database = Database(url)
+    try:
+        return await database.schema_version()
+    finally:
+        await database.close()

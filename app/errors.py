@@ -224,6 +224,12 @@ class SchemaMismatchError(UnavailableError):
     hint = "Run `v2v-import migrate`, or update this program."
 
 
+class UnknownRevisionError(AppError):
+    """Of `migrate` alone: no request names a migration."""
+
+    status, code, title, is_shown = 422, "unknown_revision", "There is no such migration", False
+
+
 class DeadlineError(AppError):
     status, code, title = 504, "deadline_exceeded", "The other side did not answer in time"
 
@@ -308,6 +314,16 @@ class ImportFailureError(AppError):
     """An import can't go on. In `POST /v1/imports/check` it is the answer, else it is on the import."""
 
     status, code, title = 422, "import_failed", "The import failed"
+    goes_away: ClassVar[bool] = False
+    """Whether it can go away by itself, so that another attempt is made without being asked for."""
+
+
+class RecordUnreadableError(ImportFailureError):
+    status, code, title = 409, "record_unreadable", "A saved record can't be read"
+    hint = (
+        "It is damaged, or a newer version of the program wrote it: update the program, or restore the row "
+        "from a backup. What was made for it and can't be removed is among the orphans."
+    )
 
 
 class NoProxyHostError(ImportFailureError):
@@ -362,7 +378,26 @@ class ConversionFailedError(ImportFailureError):
 
 class ConversionLostError(ImportFailureError):
     code, title = "conversion_lost", "virt-v2v ended without a trace"
-    hint = "The proxy host was probably restarted, or the process was killed. Retry the import."
+    hint = (
+        "The proxy host was probably restarted, or the process was killed. The service has tried again as "
+        "often as it is set to; retry the import when the host is well."
+    )
+    goes_away = True
+
+
+class StalledError(ImportFailureError):
+    code, title = "stalled", "virt-v2v stood still for too long"
+    hint = (
+        "Look at the network and the storage of source and storage domain, then retry. The limit is "
+        "`conversion.stall_limit_seconds`, or `V2V_IMPORT_STALL_LIMIT_SECONDS`."
+    )
+
+
+class TimeLimitError(ImportFailureError):
+    code, title = "time_limit_exceeded", "virt-v2v ran longer than it may"
+    hint = (
+        "Retry with a longer `conversion.time_limit_seconds`, or with none: then it may take what it takes."
+    )
 
 
 class OutputInvalidError(ImportFailureError):

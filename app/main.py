@@ -1,5 +1,6 @@
 """The HTTP application: settings in, an ASGI app out; and the process that serves it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -27,6 +28,7 @@ from app.api import (
     tokens,
     vms,
 )
+from app.api.schema_guard import SchemaGuard
 from app.api.server import make_server
 from app.api.state import AppState
 from app.db import Database
@@ -83,9 +85,13 @@ def _lifespan(settings: Settings) -> Lifespan:
         app.state.service = state
         await state.queue.connect()
         await state.hub.start()
+        await state.schema.look()
+        looking = asyncio.create_task(state.schema.keep_looking())
         try:
             yield
         finally:
+            looking.cancel()
+            await asyncio.wait({looking})
             await state.hub.close()
             await state.proxies.close()
             await state.events.close()
@@ -106,6 +112,7 @@ def _state(settings: Settings) -> AppState:
     return AppState(
         settings=settings,
         database=database,
+        schema=SchemaGuard(database),
         sealer=Sealer.from_file(settings.resolved_key_file()),
         queue=Queue(redis_url),
         events=Events(redis_url, live_events=settings.event_buffer),

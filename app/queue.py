@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app import logs
+from app.outages import Outage
 
 JOB_NAME: Final = "advance_import"
 QUEUE_NAME: Final = "v2v-import:wakes"
@@ -128,6 +129,7 @@ class Queue:
 
     def __init__(self, url: str) -> None:
         self._redis = _connection(url)
+        self._outage = Outage(WAKE_SECONDS)
 
     async def connect(self) -> None:
         """Tries the connection, so that trouble is in the log at the start; an absent Redis is no error."""
@@ -136,6 +138,8 @@ class Queue:
 
     async def wake(self, import_id: UUID) -> bool:
         """Ask for a turn of this import now. Never raises; False when Redis can't be reached."""
+        if self._outage.is_on():
+            return False
         try:
             async with asyncio.timeout(WAKE_SECONDS):
                 await self._redis.enqueue_job(
@@ -146,16 +150,22 @@ class Queue:
                 )
         except (RedisError, OSError) as error:
             log.warning("queue.wake_failed", import_id=str(import_id), error=str(error))
+            self._outage.note(error)
             return False
+        self._outage.note(None)
         return True
 
     async def ping(self) -> bool:
         """Whether Redis answers. Never raises."""
+        if self._outage.is_on():
+            return False
         try:
             async with asyncio.timeout(WAKE_SECONDS):
                 await self._redis.ping()
-        except (RedisError, OSError):
+        except (RedisError, OSError) as error:
+            self._outage.note(error)
             return False
+        self._outage.note(None)
         return True
 
     async def close(self) -> None:

@@ -37,11 +37,18 @@ class Settings(BaseSettings):
     host_check_seconds: float = Field(default=30, gt=0)
     """How often an enabled proxy host is probed again."""
     host_retry_seconds: float = Field(default=5, gt=0)
-    """How soon a turn that lost its proxy host tries again."""
+    """How often a proxy host that doesn't answer is probed; turns that wait for it try after a quarter of it
+    at first, after three times as long at last."""
     host_unreachable_limit_seconds: float = Field(default=3600, gt=0)
     """How long a running import waits for a proxy host that doesn't answer before it fails."""
+    automatic_retries: int = Field(default=2, ge=0)
+    """How many more attempts an import makes by itself after failures that can go away by themselves."""
+    automatic_retry_seconds: float = Field(default=10, gt=0)
+    """How soon the first of them begins; each one after it waits twice as long, but not above 5 minutes."""
     stall_after_seconds: float = Field(default=600, gt=0)
     """No output and no I/O by virt-v2v for so long makes a `stalled` warning."""
+    stall_limit_seconds: float | None = Field(default=None, gt=0)
+    """No output and no I/O by virt-v2v for so long fails the import; none = never, unless the import says."""
     progress_save_seconds: float = Field(default=3, gt=0)
     """How often progress is saved to the database; events come at once."""
     stop_grace_seconds: float = Field(default=10, gt=0)

@@ -1,6 +1,7 @@
 """The worker process: turns through arq, watchers, the sweep, and the beat that says that it lives."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -12,8 +13,7 @@ from uuid import UUID
 from arq.worker import Worker, func
 
 from app import logs
-from app.db import Database, newest_version, precedes
-from app.errors import SchemaMismatchError
+from app.db import UNAVAILABLE, Database, is_newer, mismatch, newest_version
 from app.events import Events
 from app.jobs.context import Context
 from app.jobs.runner import Runner
@@ -32,6 +32,8 @@ ARQ_GRACE_SECONDS: Final = 30.0
 """A turn ends itself when it takes too long; arq's own timeout comes later, if ever."""
 RETRY_SECONDS: Final = 1.0
 SCHEMA_NOTE_SECONDS: Final = 10.0
+SCHEMA_SECONDS: Final = 2.0
+"""How soon a schema that has moved is noticed."""
 
 log = logs.get("worker")
 
@@ -44,6 +46,10 @@ class _DeclaredDeadError(Exception):
     """The others took this worker for dead: what it held is theirs."""
 
 
+class _SchemaMovedError(Exception):
+    """The schema is not this program's any more."""
+
+
 async def run_worker(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, and end within 5 s then. Conversions on the proxy hosts run on.
 
@@ -54,9 +60,10 @@ async def run_worker(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, loop, stop)
     async with _tools(settings) as tools:
-        await _until_migrated(tools.database, stop)
         while not stop.is_set():
-            await _live(settings, tools, stop)
+            await _until_migrated(tools.database, stop)
+            if not stop.is_set():
+                await _live(settings, tools, stop)
 
 
 def _stop(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
@@ -97,12 +104,15 @@ async def _until_migrated(database: Database, stop: asyncio.Event) -> None:
             error = str(failure)
         if found == newest_version():
             return
-        if found is not None and not precedes(found):
-            raise SchemaMismatchError(f"The database has schema {found}, which this program doesn't know.")
+        if is_newer(found):
+            raise mismatch(found)
         if loop.time() - noted_at >= SCHEMA_NOTE_SECONDS:
             noted_at = loop.time()
-            log.warning("worker.waits_for_schema", found=found, wanted=newest_version(), error=error)
-        await asyncio.sleep(RETRY_SECONDS)
+            told = error or mismatch(found).detail
+            log.warning("worker.waits_for_schema", found=found, wanted=newest_version(), error=told)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_SECONDS):
+                await stop.wait()
 
 
 async def _live(settings: Settings, tools: _Tools, stop: asyncio.Event) -> None:
@@ -123,6 +133,8 @@ async def _live(settings: Settings, tools: _Tools, stop: asyncio.Event) -> None:
         await _serve(context, stop)
     except* _DeclaredDeadError:
         log.warning("worker.declared_dead", worker_id=str(worker_id))
+    except* _SchemaMovedError:
+        log.warning("worker.schema_moved", worker_id=str(worker_id))
     except* _StoppedError:
         log.info("worker.stopped", worker_id=str(worker_id))
     finally:
@@ -134,6 +146,7 @@ async def _serve(context: Context, stop: asyncio.Event) -> None:
     runner = Runner(context)
     async with asyncio.TaskGroup() as group:
         group.create_task(_beat(context))
+        group.create_task(_watch_schema(context.database))
         group.create_task(_take_wakes(context.settings, runner))
         group.create_task(Watchers(context).run())
         group.create_task(Sweep(context, runner).run())
@@ -153,6 +166,18 @@ async def _beat(context: Context) -> None:
         if not is_alive:
             raise _DeclaredDeadError
         await asyncio.sleep(context.settings.beat_seconds)
+
+
+async def _watch_schema(database: Database) -> None:
+    """Raises _SchemaMovedError: a newer program has migrated, or somebody went back."""
+    while True:
+        await asyncio.sleep(SCHEMA_SECONDS)
+        try:
+            found = await database.schema_version()
+        except (*UNAVAILABLE, OSError):
+            continue
+        if found != newest_version():
+            raise _SchemaMovedError
 
 
 async def _take_wakes(settings: Settings, runner: Runner) -> None:

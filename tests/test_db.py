@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import SQLModel
 
-from app.db import Database, lock_admission, migrate, newest_version
+from app.db import Database, is_lost, lock_admission, migrate, newest_version
 from app.errors import SchemaMismatchError
 from app.models import TABLES
 from app.models.columns import now
@@ -97,3 +98,29 @@ async def test_writers_wait_for_each_other_and_lose_nothing(database: Database) 
             group.create_task(count_up())
     async with database.reading() as session:
         assert (await session.get_one(DataCenter, made.id)).description == "10"
+
+
+async def test_a_server_that_hangs_up_while_it_starts_is_told_as_one_that_is_away() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(8)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    database = Database(f"postgresql+asyncpg://nobody@127.0.0.1:{port}/none")
+    try:
+        with pytest.raises(OperationalError):
+            async with database.reading() as session:
+                await session.execute(text("SELECT 1"))
+    finally:
+        await database.close()
+        server.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_server_that_says_it_has_no_room_is_told_as_one_that_failed(database: Database) -> None:
+    raised = "DO $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$"
+    with pytest.raises(DBAPIError) as caught:
+        async with database.session() as session:
+            await session.execute(text(raised))
+    assert is_lost(caught.value)

@@ -10,6 +10,7 @@ from arq.worker import Worker, func
 
 from app.queue import JOB_NAME, Queue, redis_settings, worker_options
 from tests.support.redis import RedisServer
+from tests.support.waiting import until
 
 
 async def test_a_wake_reaches_a_worker_with_the_import_s_id(redis_server: RedisServer) -> None:
@@ -62,7 +63,20 @@ async def test_a_redis_that_hangs_makes_a_wake_false(redis_server: RedisServer) 
     async with asyncio.timeout(30):
         assert not await queue.wake(uuid4())
     redis_server.resume()
-    assert await queue.wake(uuid4())
+    await until(lambda: queue.wake(uuid4()))
+    await queue.close()
+
+
+async def test_a_redis_that_hangs_is_waited_for_by_one_caller_at_a_time(redis_server: RedisServer) -> None:
+    queue = Queue(redis_server.url)
+    redis_server.pause()
+    # Each of them alone would wait for two seconds.
+    async with asyncio.timeout(30):
+        for _ in range(1000):
+            assert not await queue.wake(uuid4())
+            assert not await queue.ping()
+    redis_server.resume()
+    await until(queue.ping)
     await queue.close()
 
 

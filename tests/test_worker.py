@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from app.db import newest_version
 from app.services import workers
 from tests.support.engine import Engine, engine_on
 from tests.support.redis import RedisServer
@@ -43,8 +45,17 @@ class WorkerProcess:
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "app.cli", "worker", env=self._environment
+            *(sys.executable, "-m", "app.cli", "worker"),
+            env=self._environment,
+            stderr=asyncio.subprocess.PIPE,
         )
+
+    async def refused(self, *, seconds: float = 30) -> tuple[int, str]:
+        """Its status and what it says, once it has ended by itself."""
+        assert self._process is not None
+        async with asyncio.timeout(seconds):
+            _, told = await self._process.communicate()
+            return await self._process.wait(), told.decode()
 
     async def end(self, number: signal.Signals, *, seconds: float = 5.0) -> int:
         assert self._process is not None
@@ -151,3 +162,32 @@ async def test_one_that_was_taken_for_dead_registers_anew(engine: Engine, worker
     await until(is_back)
     import_id = await engine.site.queue(path=engine.source())
     await until(lambda: _state(engine, import_id, "succeeded"), seconds=40)
+
+
+async def _move_schema(engine: Engine, version: str) -> None:
+    async with engine.database.engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = :found"), {"found": version})
+
+
+async def test_one_that_is_older_than_the_schema_ends_and_says_so(
+    engine: Engine, worker: WorkerProcess
+) -> None:
+    engine.virt_v2v.hold()
+    await engine.site.queue(path=engine.source())
+    await until(lambda: engine.virt_v2v.starts() == 1, seconds=30)
+    await _move_schema(engine, "9999")
+    status, told = await worker.refused()
+    assert status == 1
+    assert "9999" in told
+    assert newest_version() in told
+    assert "Update this program" in told
+    assert await _workers(engine, 0)
+    [process_id] = engine.virt_v2v.process_ids()
+    os.kill(process_id, 0)
+
+
+async def test_one_that_is_newer_than_the_schema_waits(engine: Engine, worker: WorkerProcess) -> None:
+    await _move_schema(engine, "0001")
+    await until(lambda: _workers(engine, 0), seconds=30)
+    await _move_schema(engine, newest_version())
+    await until(lambda: _workers(engine, 1), seconds=30)

@@ -67,7 +67,7 @@ async def _texts(session: Session, row: VmImport) -> dict[str, str]:
     happened = await timeline.page(session, row.id, after=None, limit=MOST_ENTRIES)
     texts = {
         "import.json": shown.model_dump_json(indent=2),
-        "spec.json": shown.spec.model_dump_json(indent=2),
+        "spec.json": shown.spec.model_dump_json(indent=2) if shown.spec else "null",
         "timeline.json": _dump([timeline.public(entry).model_dump(mode="json") for entry in happened]),
         "versions.json": _dump(_versions(session)),
     }

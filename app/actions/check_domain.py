@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from app.db import Database
-from app.destinations import destination_of
 from app.errors import AppError
 from app.models.columns import now
 from app.models.proxy_hosts import ProxyHost
@@ -17,9 +16,12 @@ from app.services import proxy_hosts, storage_domains
 
 
 async def check_domain(domain: StorageDomain, agents: Mapping[UUID, HostAgent | AppError]) -> DomainStatus:
-    """What each host finds now; one that can't be used is told in the answer. `up`: one host can use it."""
-    destination = destination_of(domain.kind)
-    only = destination.host_id(destination.Settings.model_validate(domain.settings))
+    """What each host finds now; one that can't be used is told in the answer. `up`: one host can use it.
+
+    Raises RecordUnreadableError.
+    """
+    destination, settings = storage_domains.opened(domain)
+    only = destination.host_id(settings)
     asked = {host_id: agent for host_id, agent in agents.items() if only in {None, host_id}}
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_ask(domain, host_id, agent)) for host_id, agent in asked.items()]
@@ -29,8 +31,7 @@ async def check_domain(domain: StorageDomain, agents: Mapping[UUID, HostAgent | 
 async def _ask(domain: StorageDomain, host_id: UUID, agent: HostAgent | AppError) -> DomainHostStatus:
     if isinstance(agent, AppError):
         return _unusable(host_id, agent)
-    destination = destination_of(domain.kind)
-    settings = destination.Settings.model_validate(domain.settings)
+    destination, settings = storage_domains.opened(domain)
     try:
         return await destination.check(settings, agent, host_id)
     except AppError as error:

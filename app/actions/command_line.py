@@ -1,11 +1,11 @@
 """The virt-v2v command of an import: the source's half, the destination's half, the properties."""
 
-from app.destinations import destination_of
 from app.destinations.base import Target
 from app.errors import MissingAbilityError
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import StorageDomain
 from app.models.vm import VmConfig
+from app.services import storage_domains
 from app.services.specs import VmImportCreate
 from app.sources import source_of
 from app.v2v.command import Command, V2vProperties, build_argv
@@ -18,8 +18,7 @@ def command_line(
     """Raises MissingAbilityError when the host's virt-v2v was never probed or lacks what is needed."""
     if host.status.virt_v2v is None:
         raise MissingAbilityError(f"The proxy host {host.name!r} has not been checked yet.")
-    destination = destination_of(domain.kind)
-    settings = destination.Settings.model_validate(domain.settings)
+    destination, settings = storage_domains.opened(domain)
     return build_argv(
         host.virt_v2v_path,
         features_of(host.status.virt_v2v),

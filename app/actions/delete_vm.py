@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Database, Session
-from app.destinations import destination_of
 from app.destinations.base import Destination
 from app.errors import AppError, ConflictError, HostError, HostUnreachableError
 from app.models.common import Json
@@ -16,7 +15,7 @@ from app.proxy.agent_client import HostAgent
 from app.proxy.base import HostAddress
 from app.proxy.pool import ProxyPool
 from app.secrets import Sealer
-from app.services import imports, proxy_hosts, storage_domains, targets, vms
+from app.services import imports, proxy_hosts, records, storage_domains, targets, vms
 
 Check = Callable[[Vm], None]
 """Raises PreconditionFailedError when the VM is not the one that the caller has read."""
@@ -69,9 +68,10 @@ async def delete_vm(
 
 async def _removal(session: Session, vm: Vm, sealer: Sealer) -> _Removal:
     domain = await storage_domains.get(session, vm.storage_domain_id)
-    destination = destination_of(domain.kind)
-    only = destination.host_id(destination.Settings.model_validate(domain.settings))
+    destination, settings = storage_domains.opened(domain)
+    only = destination.host_id(settings)
     hosts = await _hosts(session, vm, only, sealer)
+    records.check(f"VM {vm.name!r}", vm, {"made"})
     if vm.made:
         # The import took its markers off; the VM puts its own there, so that asking again finds them.
         return _Removal(destination, vm.made, vm.id, turn=1, is_released=True, hosts=hosts)

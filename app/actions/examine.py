@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from app.actions.nics import check_macs, mapped
 from app.concerns import assess
-from app.destinations import destination_of
 from app.errors import (
     AppError,
     ConcernsNotAcceptedError,
@@ -19,6 +18,7 @@ from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import DomainHostStatus, StorageDomain
 from app.models.vm import Concern, ConcernSeverity, SourceDisk, VmConfig
 from app.proxy.agent_client import HostAgent
+from app.services import storage_domains
 from app.services.placement import WORK_BYTES_AT_LEAST
 from app.services.specs import VmImportCreate
 from app.sources import source_of
@@ -52,8 +52,7 @@ async def examine(
     reading = await source.read(spec.source, agent, host.source_roots, without=excluded(spec))
     _check_disks(spec, reading.config)
     check_macs(reading.config.nics, spec.nics)
-    destination = destination_of(domain.kind)
-    settings = destination.Settings.model_validate(domain.settings)
+    destination, settings = storage_domains.opened(domain)
     config = with_properties(reading.config, spec)
     return Examination(
         source=reading.config,

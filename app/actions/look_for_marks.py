@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from pydantic import ValidationError
-
 from app.db import Database, Session
-from app.destinations import destination_of
-from app.errors import AppError, DomainUnusableError, HostDeadlineError
+from app.errors import AppError, DomainUnusableError, HostDeadlineError, RecordUnreadableError
 from app.models.orphans import MarkedThing, OrphanKind, UnreachablePlace, place_tag
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import StorageDomain
@@ -18,7 +15,7 @@ from app.proxy.base import HostAddress
 from app.proxy.inventories import FoundAttempt, FoundDirectory, Inventory
 from app.proxy.pool import ProxyPool
 from app.secrets import Sealer
-from app.services import orphans, proxy_hosts
+from app.services import orphans, proxy_hosts, storage_domains
 
 LOOK_SECONDS = 20.0
 """A host that hasn't answered by then is told as not reached, however many others are asked."""
@@ -94,10 +91,9 @@ class _Domain:
 
 def _open(row: StorageDomain) -> _Domain:
     try:
-        destination = destination_of(row.kind)
-        settings = destination.Settings.model_validate(row.settings)
-    except (AppError, ValidationError):
-        return _Domain(row, error=DomainUnusableError(f"The record of {row.name!r} can't be read."))
+        destination, settings = storage_domains.opened(row)
+    except RecordUnreadableError as error:
+        return _Domain(row, error=error)
     return _Domain(row, destination.parents(settings), destination.host_id(settings))
 
 

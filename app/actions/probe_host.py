@@ -22,7 +22,7 @@ from app.proxy.base import HostAddress
 from app.proxy.host_keys import fingerprint, offered_host_key
 from app.proxy.pool import ProxyPool
 from app.secrets import Sealer
-from app.services import proxy_hosts
+from app.services import proxy_hosts, records, turns
 from app.v2v.features import features_of, status_of
 
 OLDEST = (1, 38)
@@ -99,10 +99,23 @@ def _found(host: ProxyHost, probe: HostProbe) -> HostStatus:
 async def check_proxy_host(
     database: Database, proxies: ProxyPool, sealer: Sealer, host_id: UUID
 ) -> ProxyHost:
-    """Probe the host now and save what is found. Raises NotFoundError, SealError."""
+    """Probe the host now and save what is found. Raises NotFoundError, RecordUnreadableError, SealError."""
     async with database.reading() as session:
         host = await proxy_hosts.get(session, host_id)
+    records.check(f"proxy host {host.name!r}", host, {"environment", "source_roots"})
     address = None if host.host_key is None else proxy_hosts.host_address(host, sealer)
     status = await probe_host(host, address, proxies)
     async with database.session() as session:
-        return await proxy_hosts.save_status(session, host_id, status)
+        found = await proxy_hosts.save_status(session, host_id, status)
+    await call_back(database, host, status)
+    return found
+
+
+async def call_back(database: Database, host: ProxyHost, status: HostStatus) -> None:
+    """After the status is saved: imports that wait for a host that was away need wait no longer.
+
+    In a transaction of its own, for turns hold their import before they ask for the host.
+    """
+    if status.state is HostState.UP and host.status.state is not HostState.UP:
+        async with database.session() as session:
+            await turns.call_troubled(session, host.id)

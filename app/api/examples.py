@@ -50,6 +50,7 @@ DATA_CENTER: Final = DataCenterPublic(
     name="north",
     description="Rooms 1 and 2",
     networks=(Network(name="servers", description="VLAN 20"),),
+    problem=None,
 )
 STORAGE_DOMAIN: Final = StorageDomainPublic(
     id=DOMAIN_ID,
@@ -185,6 +186,7 @@ VM: Final = VmPublic(
     firmware=Firmware.BIOS,
     nics=(SourceNic(id="nic-1", mac="52:54:00:12:34:56", network="servers", model="virtio"),),
     disk_ids=(DISK_ID,),
+    problem=None,
 )
 DISK: Final = DiskPublic(
     id=DISK_ID,
@@ -234,7 +236,15 @@ ANSWERS: Final[tuple[BaseModel, ...]] = (
         problems=KINDS.problems[:1],
     ),
     Health(),
-    Readiness(ready=True, database=True, schema_version="0001", redis=True, workers=1, problem=None),
+    Readiness(
+        ready=True,
+        database=True,
+        schema_version="0001",
+        redis=True,
+        workers=1,
+        code=None,
+        problem=None,
+    ),
     VM,
     DISK,
     OrphanPage(items=[ORPHAN], next_cursor=None, unreachable=[UNREACHABLE]),

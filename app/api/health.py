@@ -9,7 +9,7 @@ from app.api.deps import StateDep
 from app.api.problems import DatabaseUnavailableError, Responses, described
 from app.api.state import AppState
 from app.db import UNAVAILABLE
-from app.errors import SchemaMismatchError, UnprocessableError
+from app.errors import AppError, SchemaMismatchError, UnprocessableError
 from app.models.common import Shape
 from app.services import imports, proxy_hosts, workers
 
@@ -30,6 +30,8 @@ class Readiness(Shape):
     schema_version: str | None
     redis: bool
     workers: int
+    code: str | None
+    """Why it can't serve: `schema_mismatch` or `database_unavailable`."""
     problem: str | None
 
 
@@ -66,13 +68,27 @@ async def _readiness(state: AppState) -> Readiness:
         async with state.database.reading() as session:
             count = await workers.count(session)
     except (SchemaMismatchError, *UNAVAILABLE, OSError) as error:
-        is_schema = isinstance(error, SchemaMismatchError)
-        told = str(error) if is_schema else "The database can't be reached."
-        return Readiness(
-            ready=False, database=is_schema, schema_version=None, redis=redis, workers=0, problem=told
-        )
+        return _unready(error if isinstance(error, AppError) else DatabaseUnavailableError(), redis=redis)
     return Readiness(
-        ready=True, database=True, schema_version=version, redis=redis, workers=count, problem=None
+        ready=True,
+        database=True,
+        schema_version=version,
+        redis=redis,
+        workers=count,
+        code=None,
+        problem=None,
+    )
+
+
+def _unready(error: AppError, *, redis: bool) -> Readiness:
+    return Readiness(
+        ready=False,
+        database=isinstance(error, SchemaMismatchError),
+        schema_version=None,
+        redis=redis,
+        workers=0,
+        code=error.code,
+        problem=f"{error.detail} {error.own_hint or ''}".strip(),
     )
 
 

@@ -153,9 +153,12 @@ def _allowed(request: Request) -> list[str]:
     ]
 
 
-async def _database_error(_: Request, error: Exception) -> ProblemResponse:
+async def _database_error(request: Request, error: Exception) -> ProblemResponse:
     if isinstance(error, ValueRefusedError):
         return problem_response(UnprocessableError("A value can't be kept by the database."))
+    # What this program asks for isn't there, perhaps: the schema has moved under it just now.
+    if (moved := await request.app.state.service.schema.look()) is not None:
+        return problem_response(moved)
     if not isinstance(error, UNAVAILABLE) and not (isinstance(error, DatabaseError) and is_lost(error)):
         raise error
     log.error("api.database_failed", error=str(error.__cause__ or error))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.api.schema_guard import SchemaGuard
 from app.db import Database
 from app.events import Events
 from app.events.hub import EventsHub
@@ -15,6 +16,7 @@ from app.settings import Settings
 class AppState:
     settings: Settings
     database: Database
+    schema: SchemaGuard
     sealer: Sealer
     queue: Queue
     events: Events

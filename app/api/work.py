@@ -39,12 +39,12 @@ class AfterCommit:
         self._calls.append(lambda: call(*arguments))
 
     async def run(self) -> None:
-        """One that fails is logged: the request is done, and the sweep makes up for what was lost."""
-        for call in self._calls:
-            try:
-                await call()
-            except Exception as error:  # the answer must not depend on it
-                log.exception("api.after_commit_failed", exc_info=error)
+        """All at once: a Redis that hangs is waited for once. One that fails is logged: the request is done,
+        and the sweep makes up for what was lost.
+        """
+        for result in await asyncio.gather(*(call() for call in self._calls), return_exceptions=True):
+            if isinstance(result, Exception):
+                log.error("api.after_commit_failed", exc_info=result)
 
 
 class Work:
@@ -86,6 +86,7 @@ class ServiceRoute(APIRoute):
 
         async def handle_request(request: Request) -> Response:
             state: AppState = request.app.state.service
+            state.schema.check()
             claim = await _claim_of(request, state)
             if claim is None or is_transaction:
                 return await _in_transaction(request, state, claim, handle)

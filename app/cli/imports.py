@@ -54,13 +54,18 @@ def _row(document: Json) -> list[object]:
     progress = document["progress"]
     return [
         document["id"],
-        document["spec"]["vm"]["name"] or document["spec"]["source"].get("path") or "",
+        _name(document),
         document["state"],
         document["step"] or "",
         units.percent(progress["percent"]),
         units.duration(progress["eta_seconds"]),
         document["created_at"],
     ]
+
+
+def _name(document: Json) -> str:
+    spec = document["spec"]
+    return (spec["vm"]["name"] or spec["source"].get("path") or "") if spec else ""
 
 
 @service_command(app, "show")
@@ -74,12 +79,12 @@ def show_import(service: Service, output: Output, import_id: ImportId) -> None:
 
 
 def _show(output: Output, document: Json) -> None:
-    source, progress = document["spec"]["source"], document["progress"]
+    spec, progress = document["spec"], document["progress"]
     output.facts(
         [
             ("id", document["id"]),
-            ("name", document["spec"]["vm"]["name"]),
-            ("source", f"{source['kind']} {source.get('path') or ''}"),
+            ("name", spec and spec["vm"]["name"]),
+            ("source", spec and f"{spec['source']['kind']} {spec['source'].get('path') or ''}"),
             ("state", heading(document)),
             ("storage domain", document["storage_domain_id"]),
             ("proxy host", document["proxy_host_id"]),

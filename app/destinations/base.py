@@ -108,7 +108,8 @@ class Destination(Protocol[S]):
         """The output half of the command line."""
 
     async def collect(self, settings: S, target: Target, agent: HostAgent) -> Made:
-        """Read what virt-v2v made and check it: every disk there, its size right, the metadata parses.
+        """Read what virt-v2v made and check it: every disk there and none more, each readable, alone, of the
+        right size and format; the metadata parses, and names exactly these disks.
 
         Raises OutputInvalidError, HostError.
         """

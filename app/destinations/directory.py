@@ -1,6 +1,7 @@
 """A directory on the proxy hosts: image files and a libvirt XML for each VM."""
 
 import dataclasses
+import re
 from string import ascii_lowercase
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -18,7 +19,7 @@ from app.destinations.results import (
     with_buses,
     with_config,
 )
-from app.errors import AppError, HostError
+from app.errors import AppError, HostError, OutputInvalidError
 from app.formats.domain_xml import read_domain_xml, with_identity
 from app.models.common import HostPath, Json, Shape
 from app.models.imports import ImportProperties
@@ -96,12 +97,14 @@ class Directory:
         directory = _directory(settings, target)
         disks = tuple(
             [
-                await made_disk(agent, f"{directory}/{target.file_name}-{_drive(disk.number)}", disk)
+                await made_disk(agent, _disk_path(directory, target, disk.number), disk)
                 for disk in target.disks
             ]
         )
+        await _check_names(directory, target, agent)
         text = await read_metadata(agent, _metadata_path(settings, target))
-        config = parsed(text, read_domain_xml, disks=len(disks))
+        names = [_disk_path(directory, target, disk.number) for disk in target.disks]
+        config = parsed(text, read_domain_xml, names, disks)
         return Made(
             disks=with_buses(disks, config),
             metadata_type=METADATA_TYPE,
@@ -135,6 +138,23 @@ def _directory(settings: DirectorySettings, target: Target) -> str:
 
 def _metadata_path(settings: DirectorySettings, target: Target) -> str:
     return f"{_directory(settings, target)}/{target.file_name}.xml"
+
+
+def _disk_path(directory: str, target: Target, number: int) -> str:
+    return f"{directory}/{target.file_name}-{_drive(number)}"
+
+
+async def _check_names(directory: str, target: Target, agent: HostAgent) -> None:
+    """No disk more than there should be. Whatever else lies there belongs to the VM and goes with it.
+
+    Raises OutputInvalidError.
+    """
+    pattern = re.compile(re.escape(target.file_name) + "-sd[a-z]+")
+    expected = {f"{target.file_name}-{_drive(disk.number)}" for disk in target.disks}
+    found = await agent.list_result(directory)
+    surplus = [name for name in found if pattern.fullmatch(name) and name not in expected]
+    if surplus:
+        raise OutputInvalidError(f"virt-v2v made disks that the source doesn't have: {', '.join(surplus)}.")
 
 
 def _drive(number: int) -> str:

@@ -133,7 +133,8 @@ class OvirtData:
         for disk in target.disks:
             await _check_meta(settings, disk, agent)
         text = await read_metadata(agent, f"{target.attempt_dir}/{target.vm_id}.ovf")
-        config = parsed(text, read_ovirt_ovf, disks=len(disks))
+        names = [f"{disk.id}/{_volume_id(disk)}" for disk in target.disks]
+        config = parsed(text, read_ovirt_ovf, names, disks)
         return Made(
             disks=with_buses(disks, config),
             metadata_type=METADATA_TYPE,

@@ -7,7 +7,7 @@ from typing import Protocol
 from app.destinations.base import Made, MadeDisk, TargetDisk
 from app.errors import AppError, HostError, OutputInvalidError
 from app.formats.xml_text import expressible
-from app.models.vm import SourceNic, VmConfig
+from app.models.vm import SourceDisk, SourceNic, VmConfig
 from app.proxy.agent_client import HostAgent
 
 SECTOR_BYTES = 512
@@ -55,15 +55,36 @@ async def read_metadata(agent: HostAgent, path: str) -> str:
         raise OutputInvalidError(f"The metadata ({path}) is no UTF-8.") from error
 
 
-def parsed(text: str, read: Callable[[bytes], VmConfig], *, disks: int) -> VmConfig:
-    """The VM in the metadata. Raises OutputInvalidError when it doesn't parse or has other disks."""
+def parsed(
+    text: str, read: Callable[[bytes], VmConfig], names: Sequence[str], disks: Sequence[MadeDisk]
+) -> VmConfig:
+    """The VM in the metadata, its disks in the order of those that were made; `names` is what it calls them.
+
+    Raises OutputInvalidError when it doesn't parse, or its disks are others.
+    """
     try:
         config = read(text.encode())
     except AppError as error:
         raise OutputInvalidError(f"virt-v2v's metadata can't be read: {error.detail}") from error
-    if len(config.disks) != disks:
-        raise OutputInvalidError(f"virt-v2v's metadata has {len(config.disks)} disks instead of {disks}.")
-    return config
+    if len(config.disks) != len(disks):
+        raise OutputInvalidError(
+            f"virt-v2v's metadata has {len(config.disks)} disks instead of {len(disks)}."
+        )
+    described = {disk.path: disk for disk in config.disks}
+    ordered = tuple(
+        _described(described.get(name), name, disk) for name, disk in zip(names, disks, strict=True)
+    )
+    return config.model_copy(update={"disks": ordered})
+
+
+def _described(found: SourceDisk | None, name: str, made: MadeDisk) -> SourceDisk:
+    if found is None:
+        raise OutputInvalidError(f"virt-v2v's metadata doesn't name disk {made.number} ({name}).")
+    if found.format not in {None, made.format}:
+        raise OutputInvalidError(
+            f"virt-v2v's metadata calls disk {made.number} {found.format!r}; it is {made.format!r}."
+        )
+    return found
 
 
 def with_buses(disks: tuple[MadeDisk, ...], config: VmConfig) -> tuple[MadeDisk, ...]:

@@ -7,7 +7,6 @@ from typing import Final
 from uuid import UUID
 
 from app.events.cursor import Cursor, EventId
-from app.models.events import EventType
 
 PING: Final = b": ping\n\n"
 RETRY: Final = b"retry: 2000\n\n"
@@ -21,7 +20,8 @@ class Event:
     epoch: str
     added: int
     """Counts the events of this filling of Redis: a gap means that some were trimmed."""
-    type: EventType
+    type: str
+    """One of `EventType`, or one that a newer version of the program tells."""
     import_id: UUID
     mark: tuple[int, int]
     ended: bool
@@ -43,7 +43,7 @@ def event_of(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
         id=event_id,
         epoch=epoch,
         added=int(fields[b"added"]),
-        type=EventType(name),
+        type=name,
         import_id=UUID(fields[b"import_id"].decode()),
         mark=mark,
         ended=ended,

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from app import logs
 from app.events import keys
 from app.models.common import Json
 from app.models.events import EventType, MessageEvent, ProgressEvent
+from app.outages import Outage
 
 PUBLISH_SECONDS: Final = 2.0
-PAUSE_SECONDS: Final = 1.0
-"""After a Redis that didn't answer in time nobody waits for it again so soon."""
 REPLAY_EVENTS: Final = 300
 KEPT_SECONDS: Final = 3600
 """How long an ended import's events are kept: who comes back later gets a snapshot."""
@@ -56,7 +56,7 @@ class Events:
         self._redis = keys.connect(url, timeout_seconds=PUBLISH_SECONDS, max_connections=MAX_CONNECTIONS)
         self._publish = self._redis.register_script(SCRIPT)
         self._live_events = live_events
-        self._pause_until = 0.0
+        self._outage = Outage(PUBLISH_SECONDS)
         self._is_failing = False
 
     async def publish_import(
@@ -97,7 +97,7 @@ class Events:
 
     async def kept(self, import_ids: Sequence[UUID]) -> dict[UUID, Kept]:
         """What Redis knows of imports; empty without Redis."""
-        if not import_ids or self._is_pausing():
+        if not import_ids or self._outage.is_on():
             return {}
         try:
             async with asyncio.timeout(PUBLISH_SECONDS), self._redis.pipeline(transaction=False) as pipe:
@@ -112,28 +112,35 @@ class Events:
 
     async def forget(self, import_id: UUID) -> bool:
         """The import was deleted: remove what Redis keeps of it alone."""
+        if self._outage.is_on():
+            return False
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await self._redis.delete(keys.replay(import_id), keys.newest(import_id))
         except (RedisError, OSError) as error:
             self._note(error)
             return False
+        self._note(None)
         return True
 
     async def ping(self) -> bool:
         """Whether Redis answers."""
+        if self._outage.is_on():
+            return False
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await self._redis.ping()
-        except (RedisError, OSError):
+        except (RedisError, OSError) as error:
+            self._note(error)
             return False
+        self._note(None)
         return True
 
     async def close(self) -> None:
         await self._redis.aclose()
 
     async def _send(self, import_id: UUID, labels: Mapping[str, str], told: _Told) -> bool:
-        if self._is_pausing():
+        if self._outage.is_on():
             return False
         names = [keys.LIVE, keys.replay(import_id), keys.newest(import_id), keys.STATE]
         limits: list[str | int] = [secrets.token_hex(8), self._live_events, REPLAY_EVENTS, KEPT_SECONDS]
@@ -148,9 +155,6 @@ class Events:
         self._note(None)
         return True
 
-    def _is_pausing(self) -> bool:
-        return asyncio.get_running_loop().time() < self._pause_until
-
     def _note(self, error: Exception | None) -> None:
         """Whether Redis answered. An outage is one line in the log, however much isn't told meanwhile."""
         if error is not None and not self._is_failing:
@@ -158,13 +162,19 @@ class Events:
         if error is None and self._is_failing:
             log.info("events.redis_is_back")
         self._is_failing = error is not None
-        # A Redis that hangs costs every caller the whole timeout; one that refuses costs nothing.
-        if "imeout" in type(error).__name__:
-            self._pause_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
+        self._outage.note(error)
 
 
 def _kept(version: bytes | None, progress: bytes | None) -> Kept:
-    return Kept(int(version or 0), ProgressEvent.model_validate_json(progress) if progress else None)
+    return Kept(int(version or 0), _read_progress(progress) if progress else None)
+
+
+def _read_progress(saved: bytes) -> ProgressEvent | None:
+    """None for what another version of the program may have left there: the database has some, too."""
+    try:
+        return ProgressEvent.model_validate_json(saved)
+    except ValidationError:
+        return None
 
 
 def _progress(data: Json) -> Json:

@@ -171,6 +171,6 @@ class _Teller:
         shown = self._shown.get(event.import_id)
         if shown is None:
             return True
-        if event.type is EventType.IMPORT:
+        if event.type == EventType.IMPORT:
             return event.mark[0] > shown.version
-        return event.type is EventType.MESSAGE or event.mark > shown.progress_mark
+        return event.type != EventType.PROGRESS or event.mark > shown.progress_mark

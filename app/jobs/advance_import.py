@@ -2,20 +2,31 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from app import logs
-from app.errors import AppError, FencedError, HostError, NotFoundError
+from app.errors import (
+    AppError,
+    ConversionLostError,
+    FencedError,
+    HostError,
+    ImportFailureError,
+    NotFoundError,
+    RecordUnreadableError,
+)
+from app.jobs import facts
 from app.jobs.claims import Claim, claim, release
 from app.jobs.context import Context
-from app.jobs.step import Again, MovedError, Step, Turn, following, preceding
+from app.jobs.step import Again, MovedError, Saved, Step, Turn, following, preceding
 from app.jobs.steps import STEPS
 from app.jobs.trouble import bear, turn_back
 from app.models.attempts import Attempt, Outcome
-from app.models.imports import Direction
-from app.models.state import ImportState
-from app.services import attempts, imports, turns
+from app.models.imports import Direction, VmImport
+from app.models.state import ImportState, StepName
+from app.secrets import SealError
+from app.services import attempts, imports, next_attempts, turns
+from app.settings import Settings
 
 log = logs.get("turn")
 
@@ -68,16 +79,13 @@ async def _advance(held: Claim, steps: Sequence[Step]) -> Again | None:
 
 
 def _turn(held: Claim, attempt: Attempt) -> Turn:
-    secrets = held.context.sealer.open(held.row.sealed_secrets, f"vm_imports:{held.row.id}")
-    return Turn(held.context, held.row, attempt, secrets)
+    return Turn(held.context, held.row, attempt)
 
 
 async def _clear(held: Claim, steps: Sequence[Step]) -> Again | None:
     """Before the next attempt begins: take away what earlier ones kept."""
     for attempt in held.left:
-        turn = _turn(held, attempt)
-        for step in reversed(steps):
-            await step.undo(turn, keep=False)
+        await _undo(_turn(held, attempt), reversed(steps), keep=False)
     async with held.saving() as (session, row):
         row.direction = Direction.FORWARD
         if row.state == ImportState.CANCELLING:
@@ -89,6 +97,7 @@ async def _clear(held: Claim, steps: Sequence[Step]) -> Again | None:
 
 async def _forward(turn: Turn, steps: Sequence[Step]) -> Again | None:
     try:
+        facts.check(turn)
         for step in following(steps, turn.step):
             if not await turn.enter(step.name):
                 return await _back(turn, steps)
@@ -97,7 +106,7 @@ async def _forward(turn: Turn, steps: Sequence[Step]) -> Again | None:
                 return again
     except MovedError as error:
         return await _move(turn, error)
-    except (HostError, FencedError):
+    except (HostError, SealError, FencedError):
         raise
     except AppError as error:
         await _fail(turn, error)
@@ -112,7 +121,7 @@ async def _move(turn: Turn, error: MovedError) -> Again | None:
         if saved.row.state != ImportState.RUNNING:
             return Again(0)
         await attempts.end(saved.session, saved.attempt, Outcome.MOVED, error.reason.to_problem())
-        await imports.requeue(saved.session, saved.row, holds_source=False)
+        await next_attempts.requeue(saved.session, saved.row, holds_source=False)
     await turn.announce()
     return None
 
@@ -120,28 +129,63 @@ async def _move(turn: Turn, error: MovedError) -> Again | None:
 async def _fail(turn: Turn, error: AppError) -> None:
     async with turn.saving() as saved:
         if saved.row.state == ImportState.RUNNING:
-            await turn_back(saved.session, saved.row, error.to_problem())
+            again = _is_worth_another(saved.row, error, turn.context.settings)
+            await turn_back(saved.session, saved.row, error.to_problem(), again=again)
     log.info("step.failed", import_id=str(turn.import_id), code=error.code, error=error.detail)
     await turn.announce()
 
 
+def _is_worth_another(row: VmImport, error: AppError, settings: Settings) -> bool:
+    """Whether another attempt is made by itself. Once the copy has succeeded, no second one is."""
+    can_go_away = isinstance(error, ImportFailureError) and error.goes_away
+    is_copying = row.step == StepName.CONVERT_DISKS
+    return can_go_away and is_copying and row.automatic_retries < settings.automatic_retries
+
+
 async def _back(turn: Turn, steps: Sequence[Step]) -> Again | None:
-    """Undo in reverse, then end. A cancel keeps nothing, whatever was asked for."""
+    """Undo in reverse, then end, or wait for another attempt.
+
+    A cancel keeps nothing, whatever was asked for; nor does an attempt that another one follows.
+    """
     async with turn.saving() as saved:
         step, is_cancelled = saved.row.step, saved.row.state == ImportState.CANCELLING
-    keep = turn.spec.keep_on_failure and not is_cancelled
-    for undone in preceding(steps, step):
-        try:
-            await undone.undo(turn, keep=keep)
-        except NotFoundError as error:
-            # The record of the host or the domain is gone, and the way to what was made with it.
-            log.warning("undo.impossible", import_id=str(turn.import_id), error=error.detail)
+        goes_on = saved.row.direction == Direction.AGAIN
+    keep = turn.keeps_on_failure and not is_cancelled and not goes_on
+    is_whole = await _undo(turn, preceding(steps, step), keep=keep)
     async with turn.saving() as saved:
         if saved.row.state == ImportState.CANCELLING and not is_cancelled:
             return Again(0)
-        problem = None if is_cancelled else saved.attempt.problem
-        outcome = Outcome.CANCELLED if is_cancelled else Outcome.FAILED
-        await attempts.end(saved.session, saved.attempt, outcome, problem)
-        await imports.end(saved.session, saved.row, ImportState(outcome), problem)
+        if goes_on and is_whole and not is_cancelled:
+            await _wait_for_another(saved, turn.context.settings)
+        else:
+            await _end(saved, is_cancelled=is_cancelled)
     await turn.announce()
     return None
+
+
+async def _undo(turn: Turn, steps: Iterable[Step], *, keep: bool) -> bool:
+    """Undo the steps. False when the way to something that one of them made is gone."""
+    is_whole = True
+    for step in steps:
+        try:
+            await step.undo(turn, keep=keep)
+        except (NotFoundError, RecordUnreadableError) as error:
+            # The record of the host, the domain or what was made is gone, and the way there with it.
+            log.warning("undo.impossible", import_id=str(turn.import_id), error=error.detail)
+            is_whole = False
+    return is_whole
+
+
+async def _end(saved: Saved, *, is_cancelled: bool) -> None:
+    problem = None if is_cancelled else saved.attempt.problem
+    outcome = Outcome.CANCELLED if is_cancelled else Outcome.FAILED
+    await attempts.end(saved.session, saved.attempt, outcome, problem)
+    await imports.end(saved.session, saved.row, ImportState(outcome), problem)
+
+
+async def _wait_for_another(saved: Saved, settings: Settings) -> None:
+    """The attempt is over and gives its place back; the next one is admitted like any other."""
+    problem = saved.attempt.problem or ConversionLostError().to_problem()
+    await attempts.end(saved.session, saved.attempt, Outcome.FAILED, problem)
+    pause_seconds = settings.automatic_retry_seconds * 2.0**saved.row.automatic_retries
+    next_attempts.schedule(saved.session, saved.row, problem, turns.after(pause_seconds))

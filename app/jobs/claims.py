@@ -11,7 +11,7 @@ from app.jobs.step import Again
 from app.models.attempts import Attempt
 from app.models.imports import Retry, VmImport
 from app.models.state import ENDED
-from app.services import attempts, imports, turns
+from app.services import attempts, damaged_imports, imports, turns
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ async def claim(context: Context, import_id: UUID) -> Claim | None:
         if row is None:
             return None
         attempt = await attempts.current(session, row)
+        damaged_imports.settle(session, row, attempt)
         left = await attempts.left_behind(session, row)
     return Claim(context, row, attempt, tuple(left))
 
@@ -65,7 +66,7 @@ async def release(held: Claim, again: Again | None) -> None:
 
 def _tell(row: VmImport, again: Again | None) -> bool:
     """Show why the import waits, or that it waits no more. True when that is news."""
-    if row.state in ENDED:
+    if row.state in ENDED or row.next_attempt_at is not None:
         return False
     was_told = row.retry is not None
     if not isinstance(again, Trouble):

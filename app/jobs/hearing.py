@@ -8,12 +8,14 @@ from datetime import datetime
 from pydantic import SecretStr
 
 from app.jobs import facts
+from app.jobs.facts import Exceeded
+from app.jobs.stillness import Stillness
 from app.models.attempts import Attempt
 from app.models.columns import now
 from app.models.events import MessageEvent, ProgressEvent, Severity
 from app.models.imports import ConversionWarning, VmImport
 from app.models.progress import DiskCopyState, DiskProgress
-from app.services.following import Heard, ProgressSave
+from app.services.following import Heard, ProgressSave, StillnessSave
 from app.v2v.output import Event, OutputReader, Reading, Said, Stage
 from app.v2v.progress import ProgressTracker
 
@@ -51,11 +53,25 @@ class Pending:
         )
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How long virt-v2v may stand still until it is told, until it fails; and how long it may run."""
+
+    stall_after_seconds: float
+    stall_limit_seconds: float | None = None
+    time_limit_seconds: float | None = None
+
+
 class Hearing:
     """Reads one attempt's log as it comes. `at_seconds` is always the watcher's monotonic clock."""
 
     def __init__(
-        self, row: VmImport, attempt: Attempt, secrets: Iterable[SecretStr], at_seconds: float
+        self,
+        row: VmImport,
+        attempt: Attempt,
+        secrets: Iterable[SecretStr],
+        at_seconds: float,
+        limits: Limits,
     ) -> None:
         self.import_id, self.attempt_id, self.number = row.id, attempt.id, attempt.number
         self.labels = row.labels
@@ -69,8 +85,14 @@ class Hearing:
         self._masks = _masks(secrets)
         self._reader = _reader(row.disk_progress, attempt)
         self._tracker = ProgressTracker(row.disk_progress, row.progress)
-        self._io_bytes: int | None = None
-        self._moved_at = at_seconds
+        self._limits = limits
+        self._is_beyond = False
+        # The clock that was current at the start is asked once: it may jump while this watcher watches.
+        self._launched_at = at_seconds - facts.launched_seconds(attempt)
+        self._stillness = Stillness(
+            at_seconds, still_seconds=attempt.still_seconds, io_bytes=attempt.io_bytes
+        )
+        self._saved_still_seconds = attempt.still_seconds
 
     # --- what comes in ---
 
@@ -80,7 +102,8 @@ class Hearing:
         if not fresh:
             return
         self.received += len(fresh)
-        self._moved(at_seconds)
+        self._stillness.moved(at_seconds)
+        self._goes_on()
         self._take(self._reader.feed(fresh), at_seconds)
 
     def end(self, at_seconds: float) -> None:
@@ -90,24 +113,42 @@ class Hearing:
 
     def is_active(self, io_bytes: int, at_seconds: float) -> None:
         """The process group has read and written so much in all."""
-        if io_bytes != self._io_bytes:
-            self._io_bytes = io_bytes
-            self._moved(at_seconds)
+        if self._stillness.saw(io_bytes, at_seconds):
+            self._goes_on()
 
     def reconnected(self, at_seconds: float) -> None:
         """Nothing could be seen for a while, so that nothing is known of a stall."""
-        self._moved_at = at_seconds
+        self._stillness.pass_over(at_seconds)
 
-    def has_stalled(self, at_seconds: float, *, after_seconds: float) -> bool:
-        """True once, when neither output nor I/O was seen for so long."""
-        if self.stalled_since is not None or at_seconds - self._moved_at < after_seconds:
+    def has_stalled(self) -> bool:
+        """True once, when neither output nor I/O was seen for so long that it is to be told."""
+        if self.stalled_since is not None or self._stillness.seconds < self._limits.stall_after_seconds:
             return False
         self.stalled_since = now()
         self._changed()
         return True
 
-    def _moved(self, at_seconds: float) -> None:
-        self._moved_at = at_seconds
+    def goes_beyond(self, at_seconds: float) -> Exceeded | None:
+        """The limit that virt-v2v goes beyond, once."""
+        found = None if self._is_beyond else self._exceeded(at_seconds)
+        self._is_beyond = self._is_beyond or found is not None
+        return found
+
+    def _exceeded(self, at_seconds: float) -> Exceeded | None:
+        still, stall_limit = self._stillness.seconds, self._limits.stall_limit_seconds
+        if stall_limit is not None and still >= stall_limit:
+            detail = (
+                f"virt-v2v wrote nothing and moved no data for {still:.0f} s; {stall_limit:g} s is the limit."
+            )
+            return Exceeded("stalled", detail)
+        limit = self._limits.time_limit_seconds
+        if limit is not None and at_seconds - self._launched_at >= limit:
+            return Exceeded(
+                "time_limit_exceeded", f"virt-v2v ran for longer than {limit:g} s, its time limit."
+            )
+        return None
+
+    def _goes_on(self) -> None:
         if self.stalled_since is not None:
             self.stalled_since = None
             self._changed()
@@ -171,6 +212,14 @@ class Hearing:
         progress = self._tracker.progress.model_copy(update={"stalled_since": self.stalled_since})
         return ProgressSave(self.import_id, self.number, self._seq, progress, self._tracker.disk_progress)
 
+    def stillness_save(self) -> StillnessSave | None:
+        """For how long it has stood still, if another watcher would have to know."""
+        seconds = self._stillness.seconds
+        if seconds == self._saved_still_seconds:
+            return None
+        self._saved_still_seconds = seconds
+        return StillnessSave(self.attempt_id, seconds, self._stillness.io_bytes)
+
     def messages(self, saved: Pending) -> list[tuple[int, MessageEvent]]:
         """What virt-v2v said, each with a mark that never falls: two a byte of the log, one is ours."""
         return [
@@ -198,9 +247,8 @@ def _code(said: Said) -> str | None:
 
 def _reader(disks: tuple[DiskProgress, ...], attempt: Attempt) -> OutputReader:
     begun = [disk.number for disk in disks if disk.state is not DiskCopyState.PENDING]
-    launched = attempt.facts.get(facts.LAUNCHED) or {}
     return OutputReader(
-        machine_readable=bool(launched.get(facts.MACHINE_READABLE)),
+        machine_readable=facts.is_machine_readable(attempt),
         disk=max(begun, default=None),
         of=len(disks) if begun else None,
     )

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from uuid import UUID
 
-from app.destinations import destination_of
 from app.destinations.base import Destination, Target
 from app.errors import ImportFailureError
 from app.jobs import facts
@@ -34,10 +33,9 @@ async def records(turn: Turn) -> tuple[ProxyHost, StorageDomain]:
 
 
 async def destination_at(turn: Turn) -> tuple[Destination[Shape], Shape]:
-    """The kind of code behind the storage domain, and the domain's settings."""
+    """The kind of code behind the storage domain, and the domain's settings. Raises RecordUnreadableError."""
     _, domain = await records(turn)
-    destination = destination_of(domain.kind)
-    return destination, destination.Settings.model_validate(domain.settings)
+    return storage_domains.opened(domain)
 
 
 def target_now(turn: Turn) -> Target:

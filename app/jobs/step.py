@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
-
-from pydantic import SecretStr
 
 from app.db import Session
 from app.errors import AppError, HostError, ImportFailureError
@@ -53,17 +52,22 @@ class MovedError(ImportFailureError):
 class Turn:
     """One turn of one attempt: what is known, and the transactions in which it is saved."""
 
-    def __init__(
-        self, context: Context, row: VmImport, attempt: Attempt, secrets: dict[str, SecretStr]
-    ) -> None:
+    def __init__(self, context: Context, row: VmImport, attempt: Attempt) -> None:
         """`row` and `attempt` are as the claim found them; `facts` follows what is saved."""
         self.context = context
         self.import_id, self.attempt_id = row.id, attempt.id
         self.number, self.turn = attempt.number, row.turn
         self.host_id, self.domain_id = attempt.proxy_host_id, attempt.storage_domain_id
         self.data_center_id, self.step = row.data_center_id, row.step
-        self.spec: VmImportCreate = spec_from_row(row.spec, secrets)
+        self.keeps_on_failure = row.spec.get("keep_on_failure") is True
         self.facts: Json = attempt.facts
+        self._saved_spec, self._sealed_secrets = row.spec, row.sealed_secrets
+
+    @cached_property
+    def spec(self) -> VmImportCreate:
+        """The request, with its secrets: only to go forward. Raises RecordUnreadableError, SealError."""
+        secrets = self.context.sealer.open(self._sealed_secrets, f"vm_imports:{self.import_id}")
+        return spec_from_row(self._saved_spec, secrets)
 
     @asynccontextmanager
     async def saving(self) -> AsyncIterator[Saved]:
@@ -98,7 +102,7 @@ class Turn:
         """The agent on the attempt's proxy host. Raises HostError."""
         if self.host_id is None:
             raise HostError("The attempt has no proxy host.")
-        return await self.context.agent(self.host_id)
+        return await self.context.agent(self.host_id, waits=False)
 
     async def announce(self) -> None:
         await self.context.announce(self.import_id)

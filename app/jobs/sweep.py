@@ -6,13 +6,23 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app import logs
-from app.actions.probe_host import probe_host, status_with
+from app.actions.probe_host import call_back, probe_host, status_with
 from app.errors import AppError, HostKeyUnverifiedError
 from app.jobs.context import Context
 from app.jobs.runner import Runner
 from app.models.proxy_hosts import HostState, HostStatus, ProxyHost
 from app.proxy.base import HostAddress
-from app.services import admission, checks, idempotency, imports, proxy_hosts, turns, workers
+from app.services import (
+    admission,
+    checks,
+    damaged_imports,
+    idempotency,
+    imports,
+    proxy_hosts,
+    records,
+    turns,
+    workers,
+)
 
 WAKES_AT_ONCE = 500
 AGAIN_SECONDS = 10.0
@@ -65,6 +75,7 @@ class Sweep:
         parts: tuple[Callable[[asyncio.TaskGroup], Awaitable[None]], ...] = (
             self._bury_workers,
             self._free_claims,
+            self._end_lost,
             self._wake_due,
             self._admit,
             self._tell,
@@ -99,6 +110,13 @@ class Sweep:
             if not self._runner.is_running(import_id):
                 async with self._context.database.session() as session:
                     await turns.give_up(session, import_id, turn, worker_id)
+
+    async def _end_lost(self, _: asyncio.TaskGroup) -> None:
+        async with self._context.database.reading() as session:
+            if not await damaged_imports.is_any_lost(session):
+                return
+        async with self._context.database.session() as session:
+            await damaged_imports.end_lost(session)
 
     async def _wake_due(self, group: asyncio.TaskGroup) -> None:
         async with self._context.database.reading() as session:
@@ -165,6 +183,7 @@ class Sweep:
                 # A record that was changed meanwhile is probed anew rather than told of its former self.
                 if (await proxy_hosts.get(session, host.id)).version == host.version:
                     await proxy_hosts.save_status(session, host.id, status)
+            await call_back(self._context.database, host, status)
         except Exception:  # the top of a job: the next pass tries again
             log.exception("probe.failed", host_id=str(host.id))
         finally:
@@ -172,6 +191,7 @@ class Sweep:
 
     async def _found(self, host: ProxyHost) -> HostStatus:
         try:
+            records.check(f"proxy host {host.name!r}", host, {"environment", "source_roots"})
             return await probe_host(host, self._address(host), self._context.proxies)
         except AppError as error:
             return status_with(host, HostState.UNUSABLE, error)

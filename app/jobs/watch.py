@@ -6,10 +6,11 @@ import time
 from uuid import UUID
 
 from app import logs
-from app.errors import FencedError, HostConnectionLostError, HostError, NotFoundError
+from app.errors import AppError, FencedError, HostConnectionLostError, HostError, NotFoundError
+from app.jobs import facts
 from app.jobs.context import Context
-from app.jobs.hearing import STALLED_CODE, Hearing, Pending
-from app.models.imports import ConversionWarning
+from app.jobs.hearing import STALLED_CODE, Hearing, Limits, Pending
+from app.models.imports import ConversionWarning, VmImport
 from app.proxy.watching import Activity, Beat, Following, JobEnded, LogBytes
 from app.services import following
 from app.services.following import ProgressSave
@@ -24,6 +25,8 @@ IDLE_SECONDS = 5.0
 """How long a host without anything to follow stays connected."""
 BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 15.0
+UNHEARD_SECONDS = 10.0
+"""How soon an attempt is tried again whose log can't be followed: with another key file it could."""
 MOST_PENDING_BYTES = 8 * 2**20
 """No more is read from a host while so much of it is not saved."""
 
@@ -86,6 +89,7 @@ class HostWatcher:
         self.wanted: frozenset[UUID] = frozenset()
         self._context, self._host_id = context, host_id
         self._hearings: dict[UUID, Hearing] = {}
+        self._unheard: dict[UUID, float] = {}
         self._news, self._saved = asyncio.Event(), asyncio.Event()
         self._busy_at = time.monotonic()
         self._task: asyncio.Task[None] | None = None
@@ -163,12 +167,26 @@ class HostWatcher:
             return self._hearings[attempt_id]
         async with self._context.database.reading() as session:
             rows = await following.load(session, attempt_id)
-        if rows is None:
+        if rows is None or self._unheard.get(attempt_id, 0) > time.monotonic():
             return None
         row, attempt = rows
-        secrets = self._context.sealer.open(row.sealed_secrets, f"vm_imports:{row.id}")
-        hearing = Hearing(row, attempt, secrets.values(), time.monotonic())
+        try:
+            secrets = self._context.sealer.open(row.sealed_secrets, f"vm_imports:{row.id}")
+        except AppError as error:
+            # What can't be masked isn't read. The others of this host are followed all the same.
+            log.warning("watch.unheard", attempt_id=str(attempt_id), code=error.code)
+            self._unheard[attempt_id] = time.monotonic() + UNHEARD_SECONDS
+            return None
+        hearing = Hearing(row, attempt, secrets.values(), time.monotonic(), self._limits(row))
         return self._hearings.setdefault(attempt_id, hearing)
+
+    def _limits(self, row: VmImport) -> Limits:
+        settings, wanted = self._context.settings, row.spec.get("conversion", {})
+        return Limits(
+            settings.stall_after_seconds,
+            wanted.get("stall_limit_seconds") or settings.stall_limit_seconds,
+            wanted.get("time_limit_seconds"),
+        )
 
     async def _hear(self, channel: Following) -> None:
         async for frame in channel.frames():
@@ -206,6 +224,7 @@ class HostWatcher:
     async def _save(self, hearing: Hearing) -> bool:
         """Save what was heard, tell it, and call for a turn at the end. False: it is followed no more."""
         await self._see_stall(hearing)
+        await self._see_limits(hearing)
         if hearing.pending.is_empty() and not hearing.has_ended:
             return True
         # Taken together: what is saved of the progress must not be ahead of what is saved of the log.
@@ -248,15 +267,18 @@ class HostWatcher:
     async def _save_progress(self) -> None:
         """One statement for all that moved."""
         moved = [hearing for hearing in self._hearings.values() if hearing.wants_saving()]
-        if moved:
-            saves = [hearing.progress_save() for hearing in moved]
+        progress = [hearing.progress_save() for hearing in moved]
+        looks = [hearing.stillness_save() for hearing in self._hearings.values()]
+        stillness = [look for look in looks if look is not None]
+        if progress or stillness:
             async with self._context.database.session() as session:
-                await following.save_progress(session, saves)
+                await following.save_progress(session, progress)
+                await following.save_stillness(session, stillness)
 
     async def _see_stall(self, hearing: Hearing) -> None:
-        limit = self._context.settings.stall_after_seconds
-        if not hearing.has_stalled(time.monotonic(), after_seconds=limit):
+        if not hearing.has_stalled():
             return
+        limit = self._context.settings.stall_after_seconds
         text = f"virt-v2v has written nothing and moved no data for {limit:g} s."
         warning = ConversionWarning(code=STALLED_CODE, message=text)
         with contextlib.suppress(FencedError):
@@ -266,6 +288,16 @@ class HostWatcher:
         mark, message = hearing.stalled_message(text)
         await self._context.events.publish_message(message, offset=mark, labels=hearing.labels)
         self._news.set()
+
+    async def _see_limits(self, hearing: Hearing) -> None:
+        """Call for a turn that ends what goes beyond its limits. It looks itself whether virt-v2v runs."""
+        if (beyond := hearing.goes_beyond(time.monotonic())) is None:
+            return
+        ids = hearing.import_id, hearing.attempt_id
+        with contextlib.suppress(FencedError):
+            async with self._context.database.session() as session:
+                await following.learn(session, *ids, **{facts.EXCEEDED: facts.plain(beyond)})
+        await self._context.queue.wake(hearing.import_id)
 
 
 def _first(errors: BaseExceptionGroup[HostError]) -> HostError:

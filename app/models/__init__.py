@@ -3,6 +3,7 @@
 from sqlmodel import SQLModel
 
 from app.models.attempts import Artifact, Attempt, LogChunk, Reservation, TimelineEntry
+from app.models.damage import watch
 from app.models.data_centers import DataCenter
 from app.models.idempotency import IdempotencyRecord
 from app.models.imports import ImportLabel, VmImport
@@ -33,3 +34,6 @@ TABLES: tuple[type[SQLModel], ...] = (
     IdempotencyRecord,
     Installation,
 )
+
+for table in TABLES:
+    watch(table)

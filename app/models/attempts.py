@@ -38,6 +38,10 @@ class Attempt(SQLModel, table=True):
     """How far the watcher has read virt-v2v's log on the host, in bytes of that log."""
     kept_bytes: int = Field(default=0, sa_type=BigInteger)
     """How many bytes of it are kept here, bars left out, secrets masked."""
+    still_seconds: float = 0.0
+    """For how long the watchers have surely seen virt-v2v neither write nor move data, when last saved."""
+    io_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    """All that its processes had read and written then."""
     errors: tuple[str, ...] = Field(default=(), sa_type=Typed(tuple[str, ...]))
     """What virt-v2v said at severity `error`, in order: what a failure is explained by."""
     started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

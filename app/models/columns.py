@@ -1,12 +1,15 @@
 """Column types and defaults that every table shares."""
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, TypeAdapter, WithJsonSchema
-from sqlalchemy import JSON, DateTime, Dialect
+from sqlalchemy import JSON, DateTime, Dialect, String
 from sqlalchemy.types import TypeDecorator
 from uuid_utils.compat import uuid7
 
@@ -49,11 +52,49 @@ UtcTime = Annotated[
 """An aware time in UTC, written as RFC 3339 with a `Z`."""
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+T = TypeVar("T")
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What a column answers instead of a value that is not of its type: one such must not fail a whole query.
+
+    Rows never show it: `models.damage` puts the column's stand-in in its place, and remembers that.
+    """
+
+    why: str
+
+
+class Guarded(TypeDecorator[T], Generic[T]):
+    """A column of ours, whose values may turn out to be unreadable."""
+
+    def stand_in(self) -> T | None:
+        """What stands for a value that must be there and can't be read; None: the member's default does."""
+        return None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        read = super().result_processor(dialect, coltype)
+        if read is None:
+            return None
+
+        def guarded(value: Any) -> Any:
+            try:
+                return read(value)
+            except (ValueError, TypeError, RecursionError) as error:
+                return Unreadable(str(error))
+
+        return guarded
+
+
+class UtcDateTime(Guarded[datetime]):
     """Aware UTC times on both databases (SQLite keeps none of the zone)."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    def stand_in(self) -> datetime:
+        return LONG_AGO
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else value.astimezone(UTC)
@@ -62,19 +103,36 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else _as_utc(value)
 
 
-T = TypeVar("T")
+class Word(Guarded[StrEnum]):
+    """A text column that holds one of a few words. A newer version of the program may know more of them."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum], otherwise: StrEnum | None = None) -> None:
+        super().__init__()
+        self.kind, self.otherwise = kind, otherwise
+
+    def stand_in(self) -> StrEnum | None:
+        return self.otherwise
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
+        return None if value is None else self.kind(value)
 
 
-class Typed(TypeDecorator[T], Generic[T]):
+class Typed(Guarded[T], Generic[T]):
     """A JSON column that holds one validated type. Replace its value, never edit it in place."""
 
     impl = JSON(none_as_null=True)
     cache_ok = True
 
-    def __init__(self, kind: type[T]) -> None:
+    def __init__(self, kind: type[T], otherwise: Callable[[], T] | None = None) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.otherwise = kind, otherwise
         self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+
+    def stand_in(self) -> T | None:
+        return None if self.otherwise is None else self.otherwise()
 
     def process_bind_param(self, value: T | None, dialect: Dialect) -> Any:  # noqa: ARG002
         return None if value is None else self._adapter.dump_python(value, mode="json")

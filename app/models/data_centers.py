@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import Field as ShapeField
 from sqlmodel import Field, SQLModel
 
+from app.errors import Problem
 from app.models.columns import Typed, UtcDateTime, new_id, now
 from app.models.common import Description, Patch, ResourceName, Shape
 
@@ -44,3 +45,5 @@ class DataCenterPublic(Shape):
     name: str
     description: str
     networks: tuple[Network, ...]
+    problem: Problem | None
+    """What of the data center's record can't be read, if anything."""

@@ -12,7 +12,7 @@ from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from app.errors import Problem
-from app.models.columns import Typed, UtcDateTime, UtcTime, new_id, now
+from app.models.columns import Typed, UtcDateTime, UtcTime, Word, new_id, now
 from app.models.common import (
     NO_CONTROL,
     Description,
@@ -27,7 +27,7 @@ from app.models.common import (
     Shape,
 )
 from app.models.progress import DiskProgress, Progress
-from app.models.state import ImportState
+from app.models.state import ImportState, StepName
 
 
 class DiskFormat(StrEnum):
@@ -107,6 +107,9 @@ Root = Annotated[
 ]
 
 
+Seconds = Annotated[int, ShapeField(ge=1, le=10**9), Number]
+
+
 class ConversionProperties(Shape):
     mode: ConversionMode = ConversionMode.CONVERT
     """`copy`: the disks as they are, nothing changed in the guest."""
@@ -116,6 +119,10 @@ class ConversionProperties(Shape):
     """Passphrases for encrypted disks."""
     debug: StrictBool = False
     """virt-v2v tells far more in its log."""
+    stall_limit_seconds: Seconds | None = None
+    """Fail (`stalled`) when virt-v2v neither writes nor moves data for so long; null: the setting's."""
+    time_limit_seconds: Seconds | None = None
+    """Fail (`time_limit_exceeded`) when virt-v2v runs for longer; null: however long it takes."""
 
 
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9._/\-]+$")]
@@ -189,6 +196,8 @@ class QueueStatus(Shape):
 class Direction(StrEnum):
     FORWARD = "forward"
     BACK = "back"
+    AGAIN = "again"
+    """Back, and forward again with another attempt."""
 
 
 class VmImport(SQLModel, table=True):
@@ -198,11 +207,13 @@ class VmImport(SQLModel, table=True):
     __table_args__ = (Index("ix_vm_imports_due", "state", "wake_at"),)
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
-    state: str = Field(default=ImportState.QUEUED, index=True)
-    step: str | None = None
+    state: str = Field(
+        default=ImportState.QUEUED, index=True, sa_type=Word(ImportState, otherwise=ImportState.FAILED)
+    )
+    step: str | None = Field(default=None, sa_type=Word(StepName))
     stage: str | None = None
-    direction: str = Field(default=Direction.FORWARD)
-    spec: Json = Field(sa_type=Typed(Json))
+    direction: str = Field(default=Direction.FORWARD, sa_type=Word(Direction, otherwise=Direction.BACK))
+    spec: Json = Field(sa_type=Typed(Json, otherwise=dict))
     sealed_secrets: bytes | None = None
     data_center_id: UUID = Field(index=True)
     storage_domain_id: UUID | None = Field(default=None, index=True)
@@ -222,6 +233,10 @@ class VmImport(SQLModel, table=True):
     """Since when turns fail for a reason that may go away; none when the last one went well."""
     troubles: int = 0
     """How many turns failed so, one after the other."""
+    automatic_retries: int = 0
+    """How many attempts were begun without being asked for, since somebody last asked."""
+    next_attempt_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Between two attempts: not before this time. The import is `running` and holds nothing."""
     force_cancel: bool = False
     progress: Progress = Field(default_factory=Progress, sa_type=Typed(Progress))
     disk_progress: tuple[DiskProgress, ...] = Field(default=(), sa_type=Typed(tuple[DiskProgress, ...]))

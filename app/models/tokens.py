@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field as ShapeField
 from sqlmodel import Field, SQLModel
 
-from app.models.columns import UtcDateTime, UtcTime, new_id, now
+from app.models.columns import UtcDateTime, UtcTime, Word, new_id, now
 from app.models.common import ResourceName, Shape
 from app.models.state import Role
 
@@ -16,7 +16,7 @@ class ApiToken(SQLModel, table=True):
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
     name: str
-    role: str
+    role: str = Field(sa_type=Word(Role, otherwise=Role.VIEWER))
     token_hash: str = Field(unique=True, index=True)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

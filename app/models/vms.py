@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from app.models.columns import Typed, UtcDateTime, new_id, now
+from app.errors import Problem
+from app.models.columns import Typed, UtcDateTime, Word, new_id, now
 from app.models.common import Json, Shape
 from app.models.vm import Firmware, SourceNic
 
@@ -30,14 +31,14 @@ class Vm(SQLModel, table=True):
     id: UUID = Field(default_factory=new_id, primary_key=True)
     name: str
     description: str = ""
-    state: str = VmState.LOCKED
+    state: str = Field(default=VmState.LOCKED, sa_type=Word(VmState, otherwise=VmState.ILLEGAL))
     data_center_id: UUID = Field(foreign_key="data_centers.id", index=True)
     storage_domain_id: UUID = Field(foreign_key="storage_domains.id", index=True)
     import_id: UUID | None = Field(default=None, index=True)
     cpu_count: int | None = None
     memory_bytes: int | None = Field(default=None, sa_type=BigInteger)
     os: str | None = None
-    firmware: str | None = None
+    firmware: str | None = Field(default=None, sa_type=Word(Firmware))
     nics: tuple[SourceNic, ...] = Field(default=(), sa_type=Typed(tuple[SourceNic, ...]))
     metadata_type: str | None = None
     metadata_text: str | None = Field(default=None, sa_type=Text)
@@ -67,7 +68,7 @@ class Disk(SQLModel, table=True):
     vm_id: UUID = Field(foreign_key="vms.id", index=True)
     number: int
     alias: str
-    state: str = DiskState.LOCKED
+    state: str = Field(default=DiskState.LOCKED, sa_type=Word(DiskState, otherwise=DiskState.ILLEGAL))
     capacity_bytes: int = Field(sa_type=BigInteger)
     actual_bytes: int | None = Field(default=None, sa_type=BigInteger)
     format: str
@@ -95,6 +96,8 @@ class VmPublic(Shape):
     firmware: Firmware | None
     nics: tuple[SourceNic, ...]
     disk_ids: tuple[UUID, ...]
+    problem: Problem | None
+    """What of the VM's record can't be read, if anything."""
 
 
 class DiskLocation(Shape):

@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Base64Bytes, BaseModel, ConfigDict
 
-from app.proxy.answers import answer_of
+from app.proxy.answers import answer_of, read_as
 from app.proxy.base import Channel, CommandResult, Proxy
 from app.proxy.inventories import Inventory
 
@@ -26,6 +26,18 @@ _CANT_OPEN = 2
 
 class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class _Names(_Answer):
+    """What lies in a directory."""
+
+    names: tuple[str, ...]
+
+
+class _Data(_Answer):
+    """A file's bytes."""
+
+    data: Base64Bytes
 
 
 class HostProbe(_Answer):
@@ -94,7 +106,10 @@ class JobState(StrEnum):
     RUNNING = "running"
     EXITED = "exited"
     LOST = "lost"
-    """Started, not running, and no exit code: killed with its supervisor, or the host rebooted."""
+    """Started, and nobody is left to say how it ended: killed with its supervisor, or the host rebooted.
+
+    Something that it started may live on; `stop` ends that.
+    """
 
 
 class JobStatus(_Answer):
@@ -162,19 +177,19 @@ class HostAgent:
     async def probe(self, *, virt_v2v_path: str, environment: Mapping[str, str]) -> HostProbe:
         """Raises WorkDirUnusableError, VirtV2vMissingError, SudoRefusedError."""
         answer = await self._ask("probe", virt_v2v_path=virt_v2v_path, environment=dict(environment))
-        return HostProbe.model_validate(answer)
+        return read_as(HostProbe, answer)
 
     async def look(self, path: str, *, roots: Sequence[str]) -> Look:
         """What lies at a path, links resolved.
 
         Raises SourceNotFoundError, SourceNotAllowedError (outside the roots), SourceUnreadableError.
         """
-        return Look.model_validate(await self._ask("look", path=path, roots=list(roots)))
+        return read_as(Look, await self._ask("look", path=path, roots=list(roots)))
 
     async def read(self, path: str, *, roots: Sequence[str], limit_bytes: int) -> bytes:
         """A whole file of at most `limit_bytes`. Raises as `look`; InvalidSourceError when it is longer."""
         answer = await self._ask("read", path=path, roots=list(roots), limit_bytes=limit_bytes)
-        return base64.b64decode(answer["data"])
+        return read_as(_Data, answer).data
 
     async def image_info(self, path: str, *, roots: Sequence[str], format: str | None = None) -> ImageInfo:  # noqa: A002
         """A source image, looked at safely. `format` pins it; without one the header tells.
@@ -183,37 +198,45 @@ class HostAgent:
         InvalidSourceError when it is no image of that format.
         """
         answer = await self._ask("image_info", path=path, roots=list(roots), format_name=format)
-        return ImageInfo.model_validate(answer)
+        return read_as(ImageInfo, answer)
 
     async def tar_list(self, path: str, *, roots: Sequence[str]) -> TarIndex:
         """The regular files in a tar or tar.gz. Raises as `look`, and InvalidSourceError for a broken archive
         or a member with an absolute path, `..`, or that is a link or device.
         """
         answer = await self._ask("tar_list", SLOW_SECONDS, path=path, roots=list(roots))
-        return TarIndex.model_validate(answer)
+        return read_as(TarIndex, answer)
 
     async def tar_read(self, path: str, member: str, *, roots: Sequence[str], limit_bytes: int) -> bytes:
         """One member, whole. Raises as `tar_list`; SourceNotFoundError when there is none of that name."""
         request = {"path": path, "member": member, "roots": list(roots), "limit_bytes": limit_bytes}
-        return base64.b64decode((await self._ask("tar_read", SLOW_SECONDS, **request))["data"])
+        return read_as(_Data, await self._ask("tar_read", SLOW_SECONDS, **request)).data
 
     async def tar_image_info(self, path: str, member: str, *, roots: Sequence[str]) -> ImageInfo:
         """A disk image inside an uncompressed tar, from its header alone (nothing is extracted)."""
         answer = await self._ask("tar_image_info", SLOW_SECONDS, path=path, member=member, roots=list(roots))
-        return ImageInfo.model_validate(answer)
+        return read_as(ImageInfo, answer)
 
     async def probe_dir(self, path: str) -> SpaceInfo:
         """Really write, read and delete 4 KiB in a storage directory. Raises DomainUnusableError."""
-        return SpaceInfo.model_validate(await self._ask("probe_dir", path=path))
+        return read_as(SpaceInfo, await self._ask("probe_dir", path=path))
 
     async def disk_result(self, path: str, *, format: str) -> ImageInfo:  # noqa: A002
-        """An image that virt-v2v wrote. Raises SourceNotFoundError, InvalidSourceError (unreadable)."""
-        return ImageInfo.model_validate(await self._ask("disk_result", path=path, format_name=format))
+        """An image that virt-v2v wrote.
+
+        Raises SourceNotFoundError; InvalidSourceError, UnsafeImageError (unreadable, another format, or one
+        that needs other files).
+        """
+        return read_as(ImageInfo, await self._ask("disk_result", path=path, format_name=format))
+
+    async def list_result(self, path: str) -> tuple[str, ...]:
+        """The names in a directory that virt-v2v wrote to. Raises SourceNotFoundError, InvalidSourceError."""
+        return read_as(_Names, await self._ask("list_result", path=path)).names
 
     async def read_result(self, path: str, *, limit_bytes: int) -> bytes:
         """A metadata file that virt-v2v wrote. Raises SourceNotFoundError, InvalidSourceError (too long)."""
         answer = await self._ask("read_result", path=path, limit_bytes=limit_bytes)
-        return base64.b64decode(answer["data"])
+        return read_as(_Data, answer).data
 
     async def inventory(self, *, storage: Sequence[str], most: int, seconds: float) -> Inventory:
         """What carries a marker: in the work directory, among the processes, in these storage directories.
@@ -222,13 +245,13 @@ class HostAgent:
         """
         bounds = {"most": most, "seconds": seconds}
         answer = await self._ask("inventory", seconds + QUICK_SECONDS, storage=list(storage), **bounds)
-        return Inventory.model_validate(answer)
+        return read_as(Inventory, answer)
 
     # --- an attempt and its virt-v2v ---
 
     async def create_attempt(self, attempt_id: UUID, turn: int) -> AttemptPlace:
         """Make the attempt's private directories. Raises WorkDirUnusableError, FencedError."""
-        return AttemptPlace.model_validate(await self._ask("create_attempt", **self._mark(attempt_id, turn)))
+        return read_as(AttemptPlace, await self._ask("create_attempt", **self._mark(attempt_id, turn)))
 
     async def write(self, attempt_id: UUID, turn: int, name: str, data: bytes, *, mode: int = 0o600) -> None:
         """Write a file into the attempt's directory, atomically. `name` is a plain file name."""
@@ -257,10 +280,10 @@ class HostAgent:
             environment=dict(environment),
             secret_files=list(secret_files),
         )
-        return JobStatus.model_validate(answer)
+        return read_as(JobStatus, answer)
 
     async def status(self, attempt_id: UUID) -> JobStatus:
-        return JobStatus.model_validate(await self._ask("status", attempt_id=attempt_id))
+        return read_as(JobStatus, await self._ask("status", attempt_id=attempt_id))
 
     async def stop(self, attempt_id: UUID, turn: int, *, grace_seconds: float) -> JobStatus:
         """TERM, wait, KILL, look that it is gone; a launch that comes later does nothing.
@@ -275,7 +298,7 @@ class HostAgent:
             turn=turn,
             grace_seconds=grace_seconds,
         )
-        return JobStatus.model_validate(answer)
+        return read_as(JobStatus, answer)
 
     async def remove_attempt(self, attempt_id: UUID, turn: int) -> None:
         """Remove the attempt's directories; refuses (HostCommandError) while something of it runs."""

@@ -1,7 +1,9 @@
 """Reads the agent program's answers: a result, or one of our errors."""
 
 import json
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from app.errors import (
     AppError,
@@ -20,6 +22,9 @@ from app.errors import (
     WorkDirUnusableError,
 )
 from app.proxy.base import CommandResult
+
+A = TypeVar("A", bound=BaseModel)
+STRANGE = "The host agent answered something that this program doesn't know."
 
 _ERRORS: dict[str, type[AppError]] = {
     kind.code: kind
@@ -47,9 +52,19 @@ def answer_of(verb: str, result: CommandResult) -> Any:
         answer = json.loads(result.stdout)
     except ValueError as error:
         raise _start_error(verb, result) from error
-    if "code" in answer:
-        raise _ERRORS.get(answer["code"], HostCommandError)(answer["detail"])
+    if isinstance(answer, dict) and "code" in answer:
+        raise _ERRORS.get(str(answer["code"]), HostCommandError)(str(answer.get("detail")))
+    if not isinstance(answer, dict) or "result" not in answer:
+        raise HostCommandError(STRANGE)
     return answer["result"]
+
+
+def read_as(kind: type[A], result: Any) -> A:
+    """The result as the value that was asked for. Raises HostCommandError when it is another."""
+    try:
+        return kind.model_validate(result)
+    except ValidationError as error:
+        raise HostCommandError(STRANGE) from error
 
 
 def _start_error(verb: str, result: CommandResult) -> AppError:

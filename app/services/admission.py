@@ -15,9 +15,10 @@ from app.errors import ImportFailureError, NoProxyHostError, Problem
 from app.models.columns import now
 from app.models.imports import Direction, VmImport
 from app.models.state import ImportState, StepName
-from app.services import attempts, imports, timeline
+from app.services import attempts, imports, next_attempts, timeline
 from app.services.placement import WORK_BYTES_AT_LEAST, Choice, Load, Wait, choose, current_load
 from app.services.specs import spec_from_row
+from app.services.turns import LONGEST_WAIT
 from app.services.waiting import rank
 
 
@@ -37,7 +38,7 @@ async def admit(session: AsyncSession) -> tuple[list[UUID], list[UUID]]:
             failed.append(row.id)
             continue
         if isinstance(choice, Wait):
-            row.queue_reason = choice.reason
+            next_attempts.hold_back(row, choice.reason)
             continue
         await _begin(session, row, choice, load)
         admitted.append(row.id)
@@ -50,11 +51,16 @@ async def is_any_due(session: AsyncSession) -> bool:
 
 
 def _is_due() -> ColumnElement[bool]:
-    return and_(
+    at = now()
+    is_queued = and_(
         col(VmImport.state) == ImportState.QUEUED,
-        col(VmImport.direction) == Direction.FORWARD,
-        or_(col(VmImport.start_after).is_(None), col(VmImport.start_after) <= now()),
+        or_(col(VmImport.start_after).is_(None), col(VmImport.start_after) <= at),
     )
+    next_at = col(VmImport.next_attempt_at)
+    is_between_attempts = and_(
+        col(VmImport.state) == ImportState.RUNNING, or_(next_at <= at, next_at > at + LONGEST_WAIT)
+    )
+    return and_(col(VmImport.direction) == Direction.FORWARD, or_(is_queued, is_between_attempts))
 
 
 async def _due(session: AsyncSession) -> list[VmImport]:
@@ -73,10 +79,10 @@ async def _problem(session: AsyncSession, row: VmImport, error: ImportFailureErr
 
 
 async def _begin(session: AsyncSession, row: VmImport, choice: Choice, load: Load) -> None:
-    imports.move(row, ImportState.RUNNING)
+    next_attempts.set_out(row)
     row.step = StepName.CHOOSE_PROXY_HOST
     row.proxy_host_id, row.storage_domain_id = choice.host.id, choice.domain.id
-    row.queue_reason, row.started_at, row.wake_at = None, row.started_at or now(), now()
+    row.started_at, row.wake_at = row.started_at or now(), now()
     load.add(
         await attempts.begin(
             session,

@@ -13,7 +13,7 @@ from app.models.imports import VmImport
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import StorageDomain
 from app.models.vms import Vm
-from app.services import names, users
+from app.services import names, records, users
 
 
 async def create(session: AsyncSession, body: DataCenterCreate) -> DataCenter:
@@ -83,4 +83,10 @@ async def _members(
 
 
 def public(row: DataCenter) -> DataCenterPublic:
-    return DataCenterPublic(id=row.id, name=row.name, description=row.description, networks=row.networks)
+    return DataCenterPublic(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        networks=row.networks,
+        problem=records.problem(f"data center {row.name!r}", row),
+    )

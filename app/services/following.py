@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Exists, bindparam, exists, select, update
@@ -15,7 +16,7 @@ from app.models.imports import ConversionWarning, VmImport
 from app.models.progress import DiskProgress, Progress
 from app.models.proxy_hosts import ProxyHost
 from app.models.vm import VmConfig
-from app.services import imports, log_chunks, turns
+from app.services import attempts, imports, log_chunks, turns
 
 HOSTS_AT_ONCE = 8
 MOST_WARNINGS = 100
@@ -45,6 +46,15 @@ class ProgressSave:
     seq: int
     progress: Progress
     disk_progress: tuple[DiskProgress, ...]
+
+
+@dataclass(frozen=True)
+class StillnessSave:
+    """For how long an attempt's virt-v2v has been seen to stand still, and its I/O counter."""
+
+    attempt_id: UUID
+    still_seconds: float
+    io_bytes: int | None
 
 
 def begin(row: VmImport, attempt: Attempt, target: Target, config: VmConfig) -> None:
@@ -197,11 +207,27 @@ async def save_progress(session: AsyncSession, saves: Sequence[ProgressSave]) ->
     await (await session.connection()).execute(statement, rows)
 
 
+async def save_stillness(session: AsyncSession, saves: Sequence[StillnessSave]) -> None:
+    for save in sorted(saves, key=lambda save: save.attempt_id):
+        statement = update(Attempt).where(col(Attempt.id) == save.attempt_id, col(Attempt.followed).is_(True))
+        await session.execute(
+            statement.values(still_seconds=save.still_seconds, io_bytes=save.io_bytes),
+            execution_options={"synchronize_session": False},
+        )
+
+
 async def warn(session: AsyncSession, import_id: UUID, attempt_id: UUID, warning: ConversionWarning) -> None:
     """Add a warning of ours, one of each code. Raises FencedError when it is followed no more."""
     row, _ = await _held(session, import_id, attempt_id)
     if warning.code not in {known.code for known in row.warnings}:
         _tell(row, Heard(0, 0, warnings=(warning,)))
+
+
+async def learn(session: AsyncSession, import_id: UUID, attempt_id: UUID, **facts: Any) -> None:
+    """Keep what only a watcher can find out; a turn is to decide what it means. Raises FencedError."""
+    _, attempt = await _held(session, import_id, attempt_id)
+    attempts.learn(attempt, **facts)
+    await turns.call(session, import_id)
 
 
 async def end(session: AsyncSession, import_id: UUID, attempt_id: UUID) -> None:

@@ -28,7 +28,7 @@ from app.models.progress import Progress
 from app.models.state import LIVE, MOVES, ImportState, StepName
 from app.models.vms import Vm, VmState
 from app.secrets import Sealer
-from app.services import attempts, references, timeline, vm_names
+from app.services import attempts, records, references, timeline, vm_names
 from app.services.specs import (
     ImportRetry,
     ImportSpecPublic,
@@ -36,7 +36,7 @@ from app.services.specs import (
     VmImportPublic,
     spec_from_row,
 )
-from app.services.turns import locked
+from app.services.turns import locked, waits
 from app.services.waiting import queue_statuses
 
 
@@ -73,7 +73,7 @@ async def end(
     """The import has ended; the name it held is free again unless its VM bears it."""
     move(row, state)
     row.problem, row.finished_at = problem, now()
-    row.queue_reason = row.wake_at = row.stage = None
+    row.queue_reason = row.wake_at = row.next_attempt_at = row.stage = None
     calm(row)
     if state == ImportState.SUCCEEDED:
         row.sealed_secrets = None
@@ -86,19 +86,6 @@ def calm(row: VmImport) -> bool:
     was_told = row.retry is not None
     row.retry, row.troubled_since, row.troubles = None, None, 0
     return was_told
-
-
-async def requeue(session: AsyncSession, row: VmImport, *, holds_source: bool) -> None:
-    """Back to the queue, with its place there; a host without the source is left out from now on."""
-    if row.proxy_host_id is not None and not holds_source:
-        row.excluded_host_ids = (*row.excluded_host_ids, row.proxy_host_id)
-    move(row, ImportState.QUEUED)
-    timeline.note(session, row, "moved", proxy_host_id=str(row.proxy_host_id))
-    row.attempt += 1
-    row.step = row.stage = row.proxy_host_id = None
-    row.storage_domain_id = spec_from_row(row.spec, {}).storage_domain_id
-    row.wake_at = now()
-    calm(row)
 
 
 # --- requests --------------------------------------------------------------------------------------------
@@ -224,11 +211,12 @@ async def cancel(session: AsyncSession, row: VmImport, *, force: bool = False) -
     if row.state == ImportState.CANCELLING:
         return
     timeline.note(session, row, "cancel_requested", force=force)
-    if row.state == ImportState.QUEUED and row.direction == Direction.FORWARD:
-        await end(session, row, ImportState.CANCELLED)
-    else:
+    has_nothing = waits(row)
+    if row.state == ImportState.RUNNING or not has_nothing:
         move(row, ImportState.CANCELLING)
         calm(row)
+    if has_nothing:
+        await end(session, row, ImportState.CANCELLED)
 
 
 async def retry(session: AsyncSession, row: VmImport, body: ImportRetry) -> None:
@@ -249,7 +237,7 @@ async def retry(session: AsyncSession, row: VmImport, body: ImportRetry) -> None
     row.step = row.stage = None
     row.problem = row.finished_at = row.vm_id = None
     row.proxy_host_id, row.storage_domain_id = None, spec.storage_domain_id
-    row.excluded_host_ids, row.force_cancel = (), False
+    row.excluded_host_ids, row.force_cancel, row.automatic_retries = (), False, 0
     row.progress, row.disk_progress, row.warnings = Progress(), (), ()
     row.waiting_since, row.wake_at = now(), now()
     if spec.vm.name is not None:
@@ -301,14 +289,20 @@ def _public(row: VmImport, tried: Sequence[Attempt]) -> VmImportPublic:
         labels=row.labels,
         progress=row.progress,
         disk_progress=row.disk_progress,
-        warnings=row.warnings,
-        problem=row.problem,
+        warnings=row.warnings + ((told,) if (told := records.warning(row)) else ()),
+        problem=row.problem or _what_is_lost(row),
         created_by=row.created_by,
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
         version=row.version,
     )
+
+
+def _what_is_lost(row: VmImport) -> Problem | None:
+    if (error := records.fault(row)) is not None:
+        return error.to_problem()
+    return records.problem(f"import {row.id}", row) if row.state == ImportState.FAILED else None
 
 
 # --- telling clients -------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from sqlmodel import col
 from app.models.attempts import LogChunk
 
 CHUNK_BYTES = 64 * 1024
+LOST = b"[This piece of the log can't be read any more.]"
 
 
 @dataclass(frozen=True)
@@ -76,4 +77,12 @@ async def read(session: AsyncSession, log: KeptLog, start: int, end: int) -> Asy
             continue
         chunk = await session.get(LogChunk, (log.attempt_id, offset))
         if chunk is not None:
-            yield zlib.decompress(chunk.data)[first:last]
+            yield _text(chunk)[first:last]
+
+
+def _text(chunk: LogChunk) -> bytes:
+    """As long as it was, also when it can't be read: what follows keeps its place."""
+    try:
+        return zlib.decompress(chunk.data, bufsize=chunk.length)[: chunk.length].ljust(chunk.length)
+    except zlib.error:
+        return LOST[: chunk.length].ljust(chunk.length - 1) + b"\n"[: chunk.length]

@@ -10,11 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.destinations import destination_of
-from app.errors import ImportFailureError, MissingAbilityError, NoProxyHostError
+from app.errors import ImportFailureError, MissingAbilityError, NoProxyHostError, RecordUnreadableError
 from app.models.attempts import Reservation
+from app.models.damage import damage
 from app.models.proxy_hosts import HostState, ProxyHost
 from app.models.storage_domains import DomainState, StorageDomain
+from app.services import storage_domains
 from app.services.specs import VmImportCreate
 from app.sources import source_of
 from app.v2v.features import features_of, missing
@@ -75,7 +76,7 @@ async def choose(
 ) -> Choice | Wait:
     """The best place for an import now, or why it has to wait.
 
-    Raises NoProxyHostError, MissingAbilityError when waiting would be of no use.
+    Raises NoProxyHostError, MissingAbilityError, RecordUnreadableError when waiting would be of no use.
     """
     await _look_up(session, data_center_id, load)
     domains = _domains(spec, load.domains[data_center_id])
@@ -112,12 +113,17 @@ def _domains(spec: VmImportCreate, domains: Sequence[StorageDomain]) -> list[Sto
     """The domain that was named, or those of the data center that keep VMs, the roomiest first."""
     if spec.storage_domain_id is not None:
         return [domain for domain in domains if domain.id == spec.storage_domain_id]
-    found = [
-        domain
-        for domain in domains
-        if destination_of(domain.kind).keeps and domain.status.state is not DomainState.UNUSABLE
-    ]
+    found = [domain for domain in domains if _keeps(domain)]
     return sorted(found, key=lambda domain: (-(domain.status.free_bytes or 0), domain.id))
+
+
+def _keeps(domain: StorageDomain) -> bool:
+    """Whether VMs stay there, as far as is known."""
+    try:
+        destination, _ = storage_domains.opened(domain)
+    except RecordUnreadableError:
+        return False
+    return destination.keeps and domain.status.state is not DomainState.UNUSABLE
 
 
 class Fit(Enum):
@@ -186,20 +192,21 @@ def _told(reasons: list[tuple[ProxyHost, str]]) -> str:
 
 
 def _needed_abilities(spec: VmImportCreate, domain: StorageDomain) -> frozenset[str]:
-    destination = destination_of(domain.kind)
-    settings = destination.Settings.model_validate(domain.settings)
+    destination, settings = storage_domains.opened(domain)
     source = source_of(spec.source.kind)
     return source.abilities(spec.source) | destination.abilities(settings)
 
 
 def _only_host(domain: StorageDomain) -> UUID | None:
-    destination = destination_of(domain.kind)
-    return destination.host_id(destination.Settings.model_validate(domain.settings))
+    destination, settings = storage_domains.opened(domain)
+    return destination.host_id(settings)
 
 
 def _not_ready(host: ProxyHost) -> str | None:
     if not host.enabled:
         return "is disabled"
+    if damage(host):
+        return "has a record that can't be read"
     if host.status.state is HostState.UP:
         return None
     problem = host.status.problem

@@ -19,7 +19,7 @@ from app.models.storage_domains import StorageDomain
 from app.models.vms import Disk, Vm
 from app.proxy.base import HostAddress
 from app.secrets import Sealer
-from app.services import attempts, data_centers, names, users
+from app.services import attempts, data_centers, names, records, users
 
 SECRETS: Final = ("private_key", "password")
 REACHED_BY: Final = frozenset({"address", "port", "username", "sudo", "host_key", "work_dir", *SECRETS})
@@ -153,13 +153,13 @@ def _attempts_on(row: ProxyHost) -> Select[UUID]:
 
 async def _imports(session: AsyncSession, row: ProxyHost) -> list[str]:
     """Live imports that run on the host, or asked for it."""
-    by_request = col(VmImport.spec)["proxy_host_id"].as_string() == str(row.id)
+    by_request = users.names(VmImport.spec, "proxy_host_id", row.id)
     return await users.live_imports(session, or_(col(VmImport.proxy_host_id) == row.id, by_request))
 
 
 async def _domains(session: AsyncSession, row: ProxyHost) -> list[str]:
     """Storage domains that lie on this host alone."""
-    is_there = col(StorageDomain.settings)["proxy_host_id"].as_string() == str(row.id)
+    is_there = users.names(StorageDomain.settings, "proxy_host_id", row.id)
     found = await session.execute(select(col(StorageDomain.name)).where(is_there).limit(users.MOST_NAMED))
     return [f"storage domain {name!r}" for name in found.scalars()]
 
@@ -189,8 +189,16 @@ async def public(session: AsyncSession, row: ProxyHost) -> ProxyHostPublic:
 
 def _public(row: ProxyHost, running_imports: int) -> ProxyHostPublic:
     members = row.model_dump(include=set(ProxyHostPublic.model_fields))
-    status = row.status.model_copy(update={"running_imports": running_imports})
+    status = _status_of(row).model_copy(update={"running_imports": running_imports})
     return ProxyHostPublic.model_validate({**members, "status": status})
+
+
+def _status_of(row: ProxyHost) -> HostStatus:
+    """As the last probe found it; a host whose record can't be read is not usable."""
+    problem = records.problem(f"proxy host {row.name!r}", row)
+    if problem is None:
+        return row.status
+    return row.status.model_copy(update={"state": HostState.UNUSABLE, "problem": problem})
 
 
 async def counts(session: AsyncSession) -> dict[str, int]:

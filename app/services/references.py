@@ -4,12 +4,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.destinations import destination_of
 from app.errors import FieldError, UnknownReferenceError, UnsupportedPropertyError
 from app.models.data_centers import DataCenter
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import StorageDomain
-from app.services import vm_names
+from app.services import storage_domains, vm_names
 from app.services.specs import VmImportCreate
 from app.sources import source_of
 
@@ -23,7 +22,7 @@ def unknown(pointer: str, detail: str) -> UnknownReferenceError:
 async def check(session: AsyncSession, body: VmImportCreate) -> UUID:
     """The data center of the request, when everything it names is there and fits together.
 
-    Raises UnknownReferenceError, UnsupportedPropertyError, InvalidNameError.
+    Raises UnknownReferenceError, UnsupportedPropertyError, InvalidNameError, RecordUnreadableError.
     """
     domain, data_center_id = await _target(session, body)
     if body.proxy_host_id is not None:
@@ -51,7 +50,8 @@ async def _target(session: AsyncSession, body: VmImportCreate) -> tuple[StorageD
 def _check_supported(body: VmImportCreate, domain: StorageDomain | None) -> None:
     faults = list(source_of(body.source.kind).unsupported(body))
     if domain is not None:
-        faults += destination_of(domain.kind).unsupported(body)
+        destination, _ = storage_domains.opened(domain)
+        faults += destination.unsupported(body)
     if faults:
         errors = tuple(
             FieldError(pointer=pointer, code="unsupported_property", detail=detail)

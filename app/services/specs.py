@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field, SecretStr, StrictBool, model_validator
+from pydantic import Field, SecretStr, StrictBool, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.errors import Problem
+from app.errors import Problem, RecordUnreadableError
 from app.models.columns import UtcTime
 from app.models.common import Json, Shape
 from app.models.imports import (
@@ -47,11 +47,17 @@ class VmImportCreate(ImportProperties):
 
 
 def spec_from_row(saved: Json, secrets: dict[str, SecretStr]) -> VmImportCreate:
-    """The whole request again, from what was kept in the open and what was sealed."""
+    """The whole request again, from what was kept in the open and what was sealed.
+
+    Raises RecordUnreadableError.
+    """
     keys = [key.get_secret_value() for name, key in sorted(secrets.items()) if name.startswith("luks_key_")]
     data = {name: value for name, value in saved.items() if name != "has_luks_keys"}
-    data["conversion"] = {**saved["conversion"], "luks_keys": keys}
-    return VmImportCreate.model_validate(data)
+    try:
+        data["conversion"] = {**saved["conversion"], "luks_keys": keys}
+        return VmImportCreate.model_validate(data)
+    except (KeyError, TypeError, ValidationError) as error:
+        raise RecordUnreadableError("The import's request, as it was saved, can't be read.") from error
 
 
 class ConversionPropertiesPublic(ConversionProperties):
@@ -66,10 +72,14 @@ class ImportSpecPublic(ImportProperties):
     conversion: ConversionPropertiesPublic = ConversionPropertiesPublic()
 
     @classmethod
-    def from_row(cls, saved: Json) -> "ImportSpecPublic":
+    def from_row(cls, saved: Json) -> "ImportSpecPublic | None":
+        """None when it can't be read."""
         data: dict[str, Any] = dict(saved)
-        conversion = {**data["conversion"], "has_luks_keys": data.pop("has_luks_keys", False)}
-        return cls.model_validate({**data, "conversion": conversion})
+        try:
+            conversion = {**data["conversion"], "has_luks_keys": data.pop("has_luks_keys", False)}
+            return cls.model_validate({**data, "conversion": conversion})
+        except (KeyError, TypeError, ValidationError):
+            return None
 
 
 class VmImportPublic(Shape):
@@ -83,8 +93,8 @@ class VmImportPublic(Shape):
     """virt-v2v's, inside the step `convert_disks`."""
     queue: QueueStatus | None
     """Null unless the import is queued."""
-    spec: ImportSpecPublic
-    """The whole request, without its secrets."""
+    spec: ImportSpecPublic | None
+    """The whole request, without its secrets; null when it can't be read any more."""
     storage_domain_id: UUID | None
     """The chosen one."""
     proxy_host_id: UUID | None

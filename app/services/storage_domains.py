@@ -1,5 +1,6 @@
 """Storage domains: made, read, changed, removed, and how they were found."""
 
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -8,13 +9,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.destinations import destination_of
-from app.errors import FieldError, NotFoundError, UnknownReferenceError, UnprocessableError, json_pointer
-from app.models.common import Json
+from app.destinations.base import Destination
+from app.errors import (
+    FieldError,
+    NotFoundError,
+    RecordUnreadableError,
+    UnknownReferenceError,
+    UnprocessableError,
+    UnsupportedPropertyError,
+    json_pointer,
+)
+from app.models.common import Json, Shape
 from app.models.imports import VmImport
 from app.models.proxy_hosts import ProxyHost
-from app.models.storage_domains import DomainStatus, StorageDomain, StorageDomainPublic
+from app.models.storage_domains import DomainState, DomainStatus, StorageDomain, StorageDomainPublic
 from app.models.vms import Vm
-from app.services import data_centers, names, users
+from app.services import data_centers, names, records, users
 
 
 async def create(
@@ -57,6 +67,26 @@ async def get(session: AsyncSession, domain_id: UUID) -> StorageDomain:
     if row is None:
         raise NotFoundError(f"There is no storage domain {domain_id}.")
     return row
+
+
+def opened(row: StorageDomain) -> tuple[Destination[Any], Shape]:
+    """The kind of code behind the domain, and the domain's settings. Raises RecordUnreadableError."""
+    what = f"storage domain {row.name!r}"
+    records.check(what, row, {"settings"})
+    try:
+        destination = destination_of(row.kind)
+        return destination, destination.Settings.model_validate(row.settings)
+    except (UnsupportedPropertyError, ValidationError) as error:
+        raise RecordUnreadableError(f"The record of {what} is none that this program knows.") from error
+
+
+def status_of(row: StorageDomain) -> DomainStatus:
+    """As the last check found it; a domain whose record can't be read is not usable."""
+    try:
+        opened(row)
+    except RecordUnreadableError as error:
+        return DomainStatus(state=DomainState.UNUSABLE, problem=error.to_problem())
+    return row.status
 
 
 async def get_locked(session: AsyncSession, domain_id: UUID) -> StorageDomain:
@@ -127,7 +157,7 @@ async def remove(session: AsyncSession, row: StorageDomain) -> None:
 
 async def _users(session: AsyncSession, row: StorageDomain) -> list[str]:
     """A live import that named none may still have been given this one."""
-    by_request = col(VmImport.spec)["storage_domain_id"].as_string() == str(row.id)
+    by_request = users.names(VmImport.spec, "storage_domain_id", row.id)
     using = or_(col(VmImport.storage_domain_id) == row.id, by_request)
     return [
         *await users.live_imports(session, using),
@@ -151,5 +181,5 @@ def public(row: StorageDomain) -> StorageDomainPublic:
         kind=row.kind,
         settings=row.settings,
         max_concurrent_imports=row.max_concurrent_imports,
-        status=row.status,
+        status=status_of(row),
     )

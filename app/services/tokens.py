@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from app.errors import NotFoundError, UnauthorizedError
 from app.models.columns import now
+from app.models.damage import damage
 from app.models.state import Role
 from app.models.tokens import ApiToken, ApiTokenCreate, ApiTokenPublic
 from app.secrets import hash_token, new_token
@@ -39,6 +40,8 @@ async def authenticate(session: AsyncSession, authorization: str) -> ApiToken:
 
 
 def is_valid(token: ApiToken) -> bool:
+    if damage(token):
+        return False
     return token.revoked_at is None and (token.expires_at is None or token.expires_at > now())
 
 

@@ -12,6 +12,9 @@ from app.models.columns import now
 from app.models.imports import Direction, VmImport
 from app.models.state import ENDED, LIVE, ImportState
 
+LONGEST_WAIT = timedelta(minutes=5)
+"""No turn is put off for longer. One that lies further ahead was put off by a wrong clock: it is due."""
+
 
 async def locked(session: AsyncSession, import_id: UUID) -> VmImport | None:
     """The import's row, held by this transaction, as it is now in the database."""
@@ -37,8 +40,9 @@ async def claim(session: AsyncSession, import_id: UUID, worker_id: UUID) -> VmIm
 
 
 def waits(row: VmImport) -> bool:
-    """Whether the import waits in the queue for admission."""
-    return row.state == ImportState.QUEUED and row.direction == Direction.FORWARD
+    """Whether the import waits for admission: in the queue, or between two attempts."""
+    is_between = row.state == ImportState.RUNNING and row.next_attempt_at is not None
+    return row.direction == Direction.FORWARD and (row.state == ImportState.QUEUED or is_between)
 
 
 async def is_waiting(session: AsyncSession, import_id: UUID) -> bool:
@@ -76,6 +80,24 @@ async def call(session: AsyncSession, import_id: UUID) -> None:
         row.wake_at = now()
 
 
+async def call_troubled(session: AsyncSession, host_id: UUID) -> None:
+    """Ask for a turn of each import that waits for this proxy host to be of use again."""
+    statement = (
+        select(VmImport)
+        .where(
+            col(VmImport.proxy_host_id) == host_id,
+            col(VmImport.state).in_(LIVE),
+            col(VmImport.troubled_since).is_not(None),
+        )
+        # In the order in which others lock many at once.
+        .order_by(col(VmImport.id))
+        .with_for_update()
+    )
+    for row in (await session.execute(statement)).scalars():
+        row.wakes += 1
+        row.wake_at = now()
+
+
 async def take_due(session: AsyncSession, *, limit: int, again_after_seconds: float) -> list[UUID]:
     """Imports whose turn should have begun by now, the oldest first; they are to be woken.
 
@@ -103,8 +125,9 @@ async def is_any_due(session: AsyncSession) -> bool:
 def _is_due() -> ColumnElement[bool]:
     return and_(
         col(VmImport.state).in_(LIVE),
-        col(VmImport.wake_at) <= now(),
+        or_(col(VmImport.wake_at) <= now(), col(VmImport.wake_at) > now() + LONGEST_WAIT),
         col(VmImport.worker_id).is_(None),
+        col(VmImport.next_attempt_at).is_(None),
         or_(col(VmImport.state) != ImportState.QUEUED, col(VmImport.direction) == Direction.BACK),
     )
 
@@ -129,4 +152,5 @@ async def give_up(session: AsyncSession, import_id: UUID, turn: int, worker_id: 
 
 
 def after(seconds: float) -> datetime:
-    return now() + timedelta(seconds=seconds)
+    """So many seconds from now; at most the longest wait."""
+    return now() + min(timedelta(seconds=seconds), LONGEST_WAIT)

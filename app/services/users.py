@@ -1,17 +1,24 @@
 """Who uses a resource: what may not be taken from under a live import or a VM."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, String, cast, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.errors import InUseError
+from app.models.common import Json
 from app.models.imports import VmImport
 from app.models.state import LIVE
 from app.models.vms import Vm
 
 MOST_NAMED = 20
+
+
+def names(column: Json, member: str, id_: UUID) -> ColumnElement[bool]:
+    """Whether a JSON column names the id, by its text: one damaged value must not fail the query."""
+    return cast(col(column), String).contains(f'"{member}": "{id_}"', autoescape=True)
 
 
 async def live_imports(session: AsyncSession, where: ColumnElement[bool]) -> list[str]:

@@ -16,7 +16,7 @@ from app.models.proxy_hosts import HostState, ProxyHost
 from app.models.state import ENDED
 from app.models.vm import Firmware
 from app.models.vms import Disk, DiskLocation, DiskPublic, DiskState, Vm, VmName, VmPublic, VmState
-from app.services import imports
+from app.services import imports, records
 
 TARGET = "target"
 """How attempts name what they made on a storage domain."""
@@ -78,6 +78,7 @@ def _public(vm: Vm, disk_ids: tuple[UUID, ...]) -> VmPublic:
         firmware=Firmware(vm.firmware) if vm.firmware else None,
         nics=vm.nics,
         disk_ids=disk_ids,
+        problem=records.problem(f"VM {vm.name!r}", vm),
     )
 
 
@@ -149,7 +150,9 @@ async def kept_plan(session: AsyncSession, vm: Vm) -> tuple[Json, UUID] | None:
         .where(col(Attempt.import_id) == vm.import_id, col(Artifact.kind) == TARGET)
     )
     for attempt, artifact in (await session.execute(statement)).all():
-        if attempt.facts.get(TARGET, {}).get("vm_id") == str(vm.id):
+        target = attempt.facts.get(TARGET)
+        if isinstance(target, dict) and target.get("vm_id") == str(vm.id):
+            records.check(f"VM {vm.name!r}", artifact, {"details"})
             return artifact.details, attempt.id
     return None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from app.db import Database, migrate, newest_version, precedes
+from app.db import Database, is_newer, migrate, mismatch, newest_version
 from app.models.state import Role
 from app.models.tokens import ApiTokenCreate
 from app.services import tokens
@@ -43,8 +43,9 @@ async def bring_schema_up(database: Database) -> None:
         raise RefusedError(f"The database can't be used: {error}") from error
     if found == newest_version():
         return
-    if found is not None and not precedes(found):
-        raise RefusedError(f"The database has schema {found}, which is newer than this program.")
+    if is_newer(found):
+        refused = mismatch(found)
+        raise RefusedError(f"{refused.detail} {refused.own_hint}")
     await asyncio.to_thread(migrate, database.url)
 
 

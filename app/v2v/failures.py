@@ -20,9 +20,14 @@ class KnownFailureError(ConversionFailedError):
     """A regular expression, searched for in all errors, case ignored."""
 
 
-class ConversionKilledError(ConversionFailedError):
+class ConversionKilledError(KnownFailureError):
     code, title = "conversion_killed", "virt-v2v was ended by a signal"
-    hint = "Look in the proxy host's kernel log whether its memory ran out; another user may have ended it."
+    hint = (
+        "The proxy host may have been shut down, or another user may have ended it; its kernel log tells "
+        "whether its memory ran out."
+    )
+    goes_away = True
+    pattern = r"exiting on signal sig"
 
 
 # --- what is in the guest --------------------------------------------------------------------------------
@@ -176,15 +181,37 @@ class SourceRunningError(KnownFailureError):
 class SourceLoginError(KnownFailureError):
     code, title = "source_login_failed", "The source refused the user name or password"
     hint = "Check the credentials; the service doesn't try again by itself, for accounts get locked."
-    pattern = r"authentication failed|login failed|incorrect user name or password|401 unauthorized"
+    pattern = (
+        r"authentication (failed|methods failed)|login failed|login incorrect|401 unauthorized|"
+        r"incorrect user ?name or password|permission denied \((publickey|password|keyboard|gssapi)"
+    )
+
+
+class SourceNameError(KnownFailureError):
+    code, title = "source_name_unknown", "The source's name can't be resolved"
+    hint = "Check the name, and that the proxy host's DNS knows it."
+    pattern = r"name or service not known|could not resolve host"
 
 
 class SourceConnectionError(KnownFailureError):
     code, title = "source_unreachable", "The connection to the source failed"
     hint = "Check that the proxy host reaches the source, then retry."
+    goes_away = True
     pattern = (
-        r"connection (refused|reset|timed out)|could not connect|no route to host|name or service not known|"
-        r"could not resolve host"
+        r"connection (was )?(refused|reset|aborted|timed out|timeout)|operation timed out|"
+        r"timeout was reached|timeout connecting|could(n't| not) connect|failed to connect|no route to host|"
+        r"host is down|(network|host) is unreachable|broken pipe|closed by remote host|keepalive timeout|"
+        r"temporary failure in name resolution"
+    )
+
+
+class SourceBusyError(KnownFailureError):
+    code, title = "source_busy", "The source, or the proxy host, had too much to do"
+    hint = "Retry when there is less to do, or lower `max_concurrent_imports`."
+    goes_away = True
+    pattern = (
+        r"503 service unavailable|(error|code|status):? 503\b|temporarily unavailable|"
+        r"too many (open )?(connections|sessions)"
     )
 
 
@@ -237,6 +264,7 @@ class VirtV2vBugError(KnownFailureError):
 
 
 CATALOGUE: Final[tuple[type[KnownFailureError], ...]] = (
+    ConversionKilledError,
     NoOsFoundError,
     MultiBootError,
     RootNotFoundError,
@@ -259,15 +287,19 @@ CATALOGUE: Final[tuple[type[KnownFailureError], ...]] = (
     HostApplianceError,
     InitramfsError,
     RegistryError,
-    SourceConnectionError,
+    SourceNameError,
     TargetUnusableError,
     DeniedError,
+    SourceConnectionError,
+    SourceBusyError,
     SourceVanishedError,
     DiskImageError,
     CopyFailedError,
     VirtV2vBugError,
 )
-"""The first that fits is taken: what virt-v2v says for certain comes before what a word alone tells."""
+"""The first that fits is taken: what virt-v2v says for certain comes before what a word alone tells, and what
+stays as it is comes before what can go away by itself.
+"""
 
 
 def explain(errors: Sequence[str], exit_code: int) -> ConversionFailedError:

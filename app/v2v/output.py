@@ -30,6 +30,7 @@ _NEVER_JSON = re.compile(
     r"virt-v2v: (?:unrecognized|invalid|ambiguous) option .*"
     r"|virt-v2v: option '.*' (?:requires|doesn't allow) .*"
     r"|virt-v2v: error: .* could not be started: .*"
+    r"|virt-v2v: Exiting on signal .*"
     r"|Fatal error: exception .*"
     r"|(?:nbdcopy|nbdkit|qemu-img|qemu-nbd|libguestfs|supermin): (?!.*(?:debug:|trace:|disconnect client))"
     r".*\b(?:error|failed|cannot|could not|denied|refused)\b.*",

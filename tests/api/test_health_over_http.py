@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from app.db import newest_version
 from tests.support.api import Api
 from tests.support.redis import RedisServer
 
@@ -17,9 +18,10 @@ async def test_a_process_with_its_database_is_ready(api: Api) -> None:
         {
             "ready": True,
             "database": True,
-            "schema_version": "0001",
+            "schema_version": newest_version(),
             "redis": True,
             "workers": 0,
+            "code": None,
             "problem": None,
         },
     )

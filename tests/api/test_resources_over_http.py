@@ -22,6 +22,7 @@ async def test_a_resource_is_made_read_changed_and_removed(api: Api) -> None:
         "id": path.rsplit("/", 1)[-1],
         "description": "",
         "networks": [{"name": "servers", "description": ""}],
+        "problem": None,
     }
     changed = await api.admin.patch(path, json={"description": "Rooms 1 and 2"})
     read = await api.viewer.get(path)

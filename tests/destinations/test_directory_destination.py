@@ -13,13 +13,13 @@ from app.errors import DomainUnusableError, OutputInvalidError
 from app.models.imports import Allocation, DiskFormat
 from app.models.vm import SourceNic, VmConfig
 from app.proxy.agent_client import HostAgent
-from tests.support.images import MIB, make_image
+from tests.support.images import MIB, make_backed, make_image
 from tests.support.requests import request, target
 
 DOMAIN = """<domain type='kvm'><name>web_1</name><memory unit='KiB'>2097152</memory><vcpu>1</vcpu>
 <os><type arch='x86_64'>hvm</type></os><devices>{disks}
 <interface type='network'><source network='default'/><model type='virtio'/></interface></devices></domain>"""
-DISK = """<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{path}'/>
+DISK = """<disk type='file' device='disk'><driver name='qemu' type='{format}'/><source file='{path}'/>
 <target dev='vd{letter}' bus='virtio'/></disk>"""
 WANTED = VmConfig(
     id="web",
@@ -52,7 +52,7 @@ def convert(directory: Path, wanted: Target, *, sizes: list[int] | None = None) 
         letter = "abcdefghijklmnopqrstuvwxyz"[index]
         path = directory / f"{wanted.file_name}-sd{letter}"
         make_image(path, disk.format, size_bytes=(sizes or [disk.capacity_bytes] * 9)[index])
-        written.append(DISK.format(path=path, letter=letter))
+        written.append(DISK.format(path=path, letter=letter, format=disk.format))
     (directory / f"{wanted.file_name}.xml").write_text(DOMAIN.format(disks="".join(written)))
 
 
@@ -154,7 +154,13 @@ async def test_a_missing_file_is_no_success(
         await Directory().collect(settings, wanted, local_agent)
 
 
-@pytest.mark.parametrize("text", ["", "<domain", DOMAIN.format(disks="")])
+OTHER_DISK = DISK.format(path="/srv/other.img", letter="a", format="raw")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "<domain", DOMAIN.format(disks="")[:200], DOMAIN.format(disks=""), DOMAIN.format(disks=OTHER_DISK)],
+)
 async def test_metadata_that_does_not_fit_is_no_success(
     settings: DirectorySettings, local_agent: HostAgent, text: str
 ) -> None:
@@ -170,6 +176,88 @@ async def test_a_disk_that_is_no_image_is_no_success(
     wanted = target(format_name=DiskFormat.QCOW2)
     (await prepared(settings, local_agent, wanted) / "web_1-sda").write_bytes(bytes(MIB))
     with pytest.raises(OutputInvalidError):
+        await Directory().collect(settings, wanted, local_agent)
+
+
+async def test_metadata_that_names_one_disk_twice_is_no_success(
+    settings: DirectorySettings, local_agent: HostAgent
+) -> None:
+    wanted = target(capacities=[4 * MIB, 4 * MIB])
+    metadata = await prepared(settings, local_agent, wanted) / "web_1.xml"
+    metadata.write_text(metadata.read_text().replace("web_1-sdb", "web_1-sda"))
+    with pytest.raises(OutputInvalidError, match="disk 2"):
+        await Directory().collect(settings, wanted, local_agent)
+
+
+async def test_metadata_that_calls_a_disk_another_format_is_no_success(
+    settings: DirectorySettings, local_agent: HostAgent
+) -> None:
+    wanted = target()
+    metadata = await prepared(settings, local_agent, wanted) / "web_1.xml"
+    metadata.write_text(metadata.read_text().replace("type='raw'", "type='qcow2'"))
+    with pytest.raises(OutputInvalidError, match="'qcow2'"):
+        await Directory().collect(settings, wanted, local_agent)
+
+
+async def test_the_disks_are_those_of_the_metadata_in_whatever_order(
+    settings: DirectorySettings, local_agent: HostAgent
+) -> None:
+    wanted = target(capacities=[4 * MIB, 8 * MIB])
+    directory = await prepared(settings, local_agent, wanted)
+    disks = [
+        DISK.format(path=directory / f"web_1-sd{letter}", letter=letter, format="raw").replace("virtio", bus)
+        for letter, bus in (("b", "ide"), ("a", "virtio"))
+    ]
+    (directory / "web_1.xml").write_text(DOMAIN.format(disks="".join(disks)))
+    made = await Directory().collect(settings, wanted, local_agent)
+    assert [(disk.capacity_bytes, disk.bus) for disk in made.disks] == [
+        (4 * MIB, "virtio"),
+        (8 * MIB, "ide"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["backing file", "data file"])
+async def test_a_disk_that_needs_another_file_is_no_success(
+    settings: DirectorySettings, local_agent: HostAgent, kind: str
+) -> None:
+    wanted = target(format_name=DiskFormat.QCOW2)
+    directory = await prepared(settings, local_agent, wanted)
+    disk = directory / "web_1-sda"
+    if kind == "backing file":
+        make_backed(disk, "/etc/hostname")
+    else:
+        make_image(disk, "qcow2", options=f"data_file={directory}/web_1.data")
+    with pytest.raises(OutputInvalidError, match="another file"):
+        await Directory().collect(settings, wanted, local_agent)
+
+
+@pytest.mark.parametrize(("asked", "made"), [("raw", "qcow2"), ("qcow2", "raw")])
+async def test_a_disk_of_another_format_is_no_success(
+    settings: DirectorySettings, local_agent: HostAgent, asked: str, made: str
+) -> None:
+    wanted = target(format_name=DiskFormat(asked))
+    directory = await prepared(settings, local_agent, wanted)
+    make_image(directory / "web_1-sda", made, size_bytes=4 * MIB)
+    with pytest.raises(OutputInvalidError, match="qcow2"):
+        await Directory().collect(settings, wanted, local_agent)
+
+
+async def test_an_empty_directory_is_no_success(settings: DirectorySettings, local_agent: HostAgent) -> None:
+    wanted = target()
+    await Directory().prepare(settings, wanted, local_agent)
+    with pytest.raises(OutputInvalidError, match="Disk 1"):
+        await Directory().collect(settings, wanted, local_agent)
+
+
+async def test_a_disk_too_many_is_no_success_and_any_other_file_is_the_vms(
+    settings: DirectorySettings, local_agent: HostAgent
+) -> None:
+    wanted = target()
+    directory = await prepared(settings, local_agent, wanted)
+    (directory / "web_1-nvram.fd").write_bytes(b"")
+    await Directory().collect(settings, wanted, local_agent)
+    (directory / "web_1-sdb").write_bytes(bytes(MIB))
+    with pytest.raises(OutputInvalidError, match="web_1-sdb"):
         await Directory().collect(settings, wanted, local_agent)
 
 

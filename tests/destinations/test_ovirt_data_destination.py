@@ -180,6 +180,18 @@ async def test_an_ovf_without_the_disks_is_no_success(
         await OvirtData().collect(settings, wanted, local_agent)
 
 
+async def test_an_ovf_that_names_other_disks_is_no_success(
+    settings: OvirtDataSettings, root: Path, local_agent: HostAgent, attempt_dir: Path
+) -> None:
+    wanted = target(str(attempt_dir))
+    await OvirtData().prepare(settings, wanted, local_agent)
+    convert(root, wanted)
+    ovf = attempt_dir / f"{wanted.vm_id}.ovf"
+    ovf.write_text(ovf.read_text().replace(f"fileRef='{wanted.disks[0].id}/", f"fileRef='{uuid4()}/"))
+    with pytest.raises(OutputInvalidError, match="doesn't name disk 1"):
+        await OvirtData().collect(settings, wanted, local_agent)
+
+
 async def test_released_images_hold_only_what_vdsm_knows(
     settings: OvirtDataSettings, root: Path, local_agent: HostAgent, attempt_dir: Path
 ) -> None:

@@ -1,6 +1,8 @@
 """Imports through the whole service over HTTP, with real sshd and Redis and a stand-in for virt-v2v."""
 
 import contextlib
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -213,6 +215,31 @@ def test_a_killed_worker_s_conversion_is_adopted_and_ran_once(place: Place) -> N
     log = place.service.client.get(f"/v1/imports/{import_id}/log").text
     assert log.count("Copying disk 1/1") == 1
     assert log.count("Finishing off") == 1
+
+
+def test_what_is_killed_with_its_supervisor_is_undone_and_done_once_more(place: Place) -> None:
+    domain_id, store = new_domain(place)
+    place.control(copy_seconds=60)
+    before = len(place.starts())
+    import_id = start(place, new_disk(place), domain_id)
+    place.service.wait_for(import_id, stage_is("copying"))
+    pid = place.starts()[-1]
+    supervisor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    place.control()
+    for one in (supervisor, pid):
+        os.kill(one, signal.SIGKILL)
+    states: list[str] = []
+
+    def note(found: Any) -> bool:
+        states.append(found["state"])
+        return found["state"] != "running"
+
+    ended = place.service.wait_for(import_id, note)
+    assert (ended["state"], set(states[:-1])) == ("succeeded", {"running"})
+    assert [one["outcome"] for one in ended["attempts"]] == ["failed", "succeeded"]
+    assert ended["attempts"][0]["problem"]["code"] == "conversion_lost"
+    assert (len(place.starts()), len(list(store.iterdir()))) == (before + 2, 1)
+    assert place.left_behind() == []
 
 
 def test_keep_on_failure_keeps_what_was_made_until_the_retry(place: Place) -> None:

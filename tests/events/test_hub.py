@@ -5,10 +5,12 @@ import time
 from uuid import UUID, uuid4
 
 import pytest
+import redis
 
 from app.errors import EventsUnavailableError
 from app.events.hub import EventsHub
 from app.events.inbox import End, EventFilter
+from app.events.keys import LIVE, STATE
 from tests.events.conftest import Stage
 from tests.support.redis import RedisServer
 from tests.support.waiting import until
@@ -174,3 +176,17 @@ async def test_a_hub_without_redis_starts_and_closes() -> None:
     with pytest.raises(EventsUnavailableError):
         hub.check()
     await hub.close()
+
+
+async def test_an_event_of_a_newer_version_is_passed_on(
+    stage: Stage, redis_server: RedisServer, import_id: UUID
+) -> None:
+    listener, _ = await stage.begin()
+    await stage.change(import_id, 1)
+    assert (await listener.next()).name == "import"
+    with redis.Redis(unix_socket_path=str(redis_server.socket)) as client:
+        [(_, fields)] = client.xrevrange(LIVE, count=1)
+        newer = {**fields, b"type": b"of_a_newer_version", b"added": str(int(fields[b"added"]) + 1).encode()}
+        client.hincrby(STATE, "added", 1)
+        client.xadd(LIVE, newer)
+    assert (await listener.next()).name == "of_a_newer_version"

@@ -4,7 +4,11 @@ import time
 from typing import Any
 from uuid import UUID
 
+import redis
+
 from app.events.cursor import START, Cursor
+from app.events.keys import newest
+from app.events.publisher import Kept
 from app.models.columns import now
 from app.models.events import ProgressEvent
 from app.models.progress import Progress
@@ -85,3 +89,12 @@ async def test_without_redis_nothing_is_raised_and_nobody_waits_long(
         assert not await stage.events.publish_progress(event, labels={})
     assert time.monotonic() - began < 4
     redis_server.resume()
+
+
+async def test_progress_that_can_t_be_read_is_as_good_as_none(
+    stage: Stage, redis_server: RedisServer, import_id: UUID
+) -> None:
+    await stage.change(import_id, 4)
+    with redis.Redis(unix_socket_path=str(redis_server.socket)) as client:
+        client.hset(newest(import_id), "progress", '{"of": "a newer version"}')
+    assert (await stage.events.kept([import_id]))[import_id] == Kept(4, None)

@@ -225,7 +225,7 @@ async def test_a_row_that_can_t_be_read_fails_the_import_rather_than_looping(eng
         row.spec = {**row.spec, "source": {"kind": "disk", "path": "not absolute"}}
     row = await engine.drive(context, import_id)
     assert row.problem is not None
-    assert (row.state, row.problem.code) == ("failed", "internal_error")
+    assert (row.state, row.problem.code) == ("failed", "record_unreadable")
 
 
 async def test_after_the_end_the_next_import_is_admitted_at_once(engine: Engine) -> None:

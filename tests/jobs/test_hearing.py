@@ -1,13 +1,15 @@
 """What is heard of one followed attempt, and what of it is saved, told and masked."""
 
 import json
+from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
 from app.jobs import facts
-from app.jobs.hearing import SEQ_GAP, Hearing
+from app.jobs.hearing import SEQ_GAP, Hearing, Limits
 from app.models.attempts import Attempt
 from app.models.columns import now
 from app.models.imports import VmImport
@@ -17,12 +19,19 @@ GIB = 2**30
 
 
 def hearing(
-    *secrets: str, log_bytes: int = 0, row: VmImport | None = None, at_seconds: float = 0.0
+    *secrets: str,
+    row: VmImport | None = None,
+    at_seconds: float = 0.0,
+    limits: Limits = Limits(stall_after_seconds=10),  # noqa: B008  # frozen
+    launched_seconds_ago: float = 0.0,
+    **saved: Any,
 ) -> Hearing:
+    """`saved`: what an earlier watcher saved on the attempt."""
     found = row or _row()
-    attempt = Attempt(import_id=found.id, number=2, log_bytes=log_bytes)
-    attempt.facts = {facts.LAUNCHED: {facts.MACHINE_READABLE: True}}
-    return Hearing(found, attempt, [SecretStr(text) for text in secrets], at_seconds)
+    attempt = Attempt(import_id=found.id, number=2, **saved)
+    launched_at = now() - timedelta(seconds=launched_seconds_ago)
+    attempt.facts = {facts.LAUNCHED: {facts.MACHINE_READABLE: True, facts.AT: launched_at.isoformat()}}
+    return Hearing(found, attempt, [SecretStr(text) for text in secrets], at_seconds, limits)
 
 
 def _row(*percents: float | None) -> VmImport:
@@ -169,35 +178,132 @@ def test_an_empty_secret_masks_nothing() -> None:
 def test_neither_output_nor_i_o_for_a_while_is_a_stall_and_told_once() -> None:
     heard = hearing()
     heard.is_active(100, 5.0)
-    assert not heard.has_stalled(14.0, after_seconds=10)
     heard.is_active(100, 14.0)
-    assert heard.has_stalled(15.0, after_seconds=10)
-    assert not heard.has_stalled(16.0, after_seconds=10)
+    assert not heard.has_stalled()
+    heard.is_active(100, 15.0)
+    assert heard.has_stalled()
+    assert not heard.has_stalled()
     assert heard.progress_event().progress.stalled_since is not None
 
 
 @pytest.mark.parametrize("how", ["output", "i/o"])
 def test_a_stall_is_over_when_something_moves(how: str) -> None:
     heard = hearing()
-    heard.is_active(100, 0.0)
-    assert heard.has_stalled(20.0, after_seconds=10)
+    for at_seconds in (0.0, 20.0):
+        heard.is_active(100, at_seconds)
+    assert heard.has_stalled()
     if how == "output":
         heard.read(0, bar(1), 21.0)
     else:
         heard.is_active(101, 21.0)
     assert heard.progress_event().progress.stalled_since is None
-    assert heard.has_stalled(31.0, after_seconds=10)
+    for at_seconds in (22.0, 32.0):
+        heard.is_active(101, at_seconds)
+    assert heard.has_stalled()
 
 
 def test_a_stall_that_was_saved_is_not_told_again_by_the_next_watcher() -> None:
     row = _row()
     row.progress = Progress(stalled_since=now())
-    heard = hearing(row=row)
-    assert not heard.has_stalled(100.0, after_seconds=10)
+    heard = hearing(row=row, still_seconds=20.0, io_bytes=100)
+    heard.is_active(100, 1.0)
+    assert not heard.has_stalled()
     assert heard.progress_event().progress.stalled_since is not None
 
 
-def test_time_without_a_connection_is_no_stall() -> None:
+def test_time_that_nobody_saw_is_no_stall() -> None:
     heard = hearing()
+    heard.is_active(100, 1.0)
+    heard.is_active(100, 6.0)
     heard.reconnected(100.0)
-    assert not heard.has_stalled(105.0, after_seconds=10)
+    heard.is_active(100, 104.0)
+    assert not heard.has_stalled()
+    heard.is_active(100, 105.0)
+    assert heard.has_stalled()
+
+
+def test_a_connection_that_breaks_again_and_again_hides_no_stall() -> None:
+    heard = hearing()
+    heard.is_active(100, 0.0)
+    for number in range(1, 6):
+        heard.reconnected(100.0 * number)
+        heard.is_active(100, 100.0 * number + 2.0)
+    assert heard.has_stalled()
+
+
+def test_what_moved_while_nobody_saw_it_begins_the_count_anew() -> None:
+    heard = hearing()
+    heard.is_active(100, 0.0)
+    heard.is_active(100, 9.0)
+    heard.reconnected(50.0)
+    heard.is_active(101, 51.0)
+    heard.is_active(101, 60.0)
+    assert not heard.has_stalled()
+
+
+STRICT = Limits(stall_after_seconds=10, stall_limit_seconds=30, time_limit_seconds=100)
+
+
+def test_a_stall_beyond_the_limit_is_told_once() -> None:
+    heard = hearing(limits=STRICT)
+    heard.is_active(100, 0.0)
+    heard.is_active(100, 29.0)
+    assert heard.goes_beyond(29.5) is None
+    heard.is_active(100, 31.0)
+    beyond = heard.goes_beyond(31.0)
+    assert beyond is not None
+    assert (beyond.error().code, "31 s" in beyond.detail) == ("stalled", True)
+    assert heard.goes_beyond(32.0) is None
+
+
+def test_watchers_that_come_and_go_count_a_stall_on() -> None:
+    saved: dict[str, Any] = {}
+    for _ in range(4):
+        heard = hearing(limits=STRICT, **saved)
+        heard.is_active(100, 1.0)
+        heard.is_active(100, 11.0)
+        look = heard.stillness_save()
+        assert look is not None
+        saved = {"still_seconds": look.still_seconds, "io_bytes": look.io_bytes}
+    assert heard.goes_beyond(11.0) is not None
+
+
+def test_a_watcher_that_finds_another_count_begins_anew() -> None:
+    heard = hearing(limits=STRICT, still_seconds=29.0, io_bytes=100)
+    heard.is_active(200, 5.0)
+    heard.is_active(200, 10.0)
+    assert heard.goes_beyond(10.0) is None
+
+
+def test_stillness_is_saved_only_where_there_is_some() -> None:
+    heard = hearing()
+    heard.is_active(100, 0.0)
+    heard.is_active(101, 5.0)
+    assert heard.stillness_save() is None
+    heard.is_active(101, 10.0)
+    assert heard.stillness_save() is not None
+    assert heard.stillness_save() is None
+    heard.read(0, bar(1), 11.0)
+    look = heard.stillness_save()
+    assert (look and look.still_seconds) == 0
+
+
+def test_the_time_limit_counts_from_the_launch_whoever_watches() -> None:
+    heard = hearing(limits=STRICT, launched_seconds_ago=90, at_seconds=1000.0)
+    assert heard.goes_beyond(1008.0) is None
+    beyond = heard.goes_beyond(1011.0)
+    assert beyond is not None
+    assert beyond.error().code == "time_limit_exceeded"
+
+
+def test_a_launch_that_lies_ahead_of_the_clock_is_now() -> None:
+    heard = hearing(limits=STRICT, launched_seconds_ago=-3600)
+    assert heard.goes_beyond(99.0) is None
+    assert heard.goes_beyond(101.0) is not None
+
+
+def test_without_limits_nothing_goes_beyond_them() -> None:
+    heard = hearing(launched_seconds_ago=10**6)
+    heard.is_active(100, 0.0)
+    heard.is_active(100, 10.0**6)
+    assert heard.goes_beyond(10.0**6) is None

@@ -13,7 +13,7 @@ from app.jobs.runner import Runner
 from app.jobs.sweep import Pulse, Sweep
 from app.models.columns import now
 from app.models.proxy_hosts import HostState, HostStatus, ProxyHost
-from app.services import turns, workers
+from app.services import imports, turns, workers
 from tests.support.engine import Engine
 from tests.support.redis import RedisServer
 from tests.support.waiting import until
@@ -117,6 +117,17 @@ async def test_a_new_host_is_probed_and_found_up(engine: Engine) -> None:
     assert host.status.virt_v2v.version == "2.2.0"
     assert host.status.boot_id
     assert host.status.fingerprint is not None
+
+
+async def test_imports_that_wait_for_a_host_try_at_once_when_it_is_found_up_again(engine: Engine) -> None:
+    context = await engine.context()
+    import_id = await engine.queue()
+    await engine.set_host(status=HostStatus(state=HostState.UNREACHABLE))
+    async with engine.database.session() as session:
+        row = await imports.get_locked(session, import_id)
+        row.troubled_since, row.wake_at = now(), now() + timedelta(hours=1)
+    async with _sweeping(context):
+        await until(lambda: engine.is_past(import_id, turn=0))
 
 
 async def test_a_host_whose_key_was_not_accepted_shows_the_key_that_it_offers(engine: Engine) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.errors import VirtV2vMissingError
+from app.errors import FencedError, HostCommandError, VirtV2vMissingError
 from app.proxy.agent_client import AttemptPlace, HostAgent, JobState, JobStatus
 from tests.support.hosts import ended
 from tests.support.waiting import until
@@ -247,7 +247,7 @@ async def test_a_job_without_supervisor_is_stopped_and_its_secrets_removed(attem
     assert not (attempt.directory / "password").exists()
 
 
-async def test_a_child_that_closed_the_lock_keeps_a_lost_job_running(attempt: Attempt) -> None:
+async def test_a_child_that_closed_the_lock_does_not_hide_that_the_job_is_lost(attempt: Attempt) -> None:
     closing = 'for fd in /proc/self/fd/*; do eval "exec ${fd##*/}>&-"; done'
     await attempt.agent.launch(
         attempt.id,
@@ -256,9 +256,14 @@ async def test_a_child_that_closed_the_lock_keeps_a_lost_job_running(attempt: At
         environment={},
         secret_files=[],
     )
-    await attempt.written("pid")
+    child = int(await attempt.written("pid"))
     os.kill(attempt.supervisor(), signal.SIGKILL)
-    assert (await attempt.agent.status(attempt.id)).state is JobState.RUNNING
+    assert (await ended(attempt.agent, attempt.id)).state is JobState.LOST
+    with pytest.raises(HostCommandError, match="still running"):
+        await attempt.agent.remove_attempt(attempt.id, 1)
+    assert (await attempt.stop()).state is JobState.LOST
+    assert not is_alive(child)
+    await attempt.agent.remove_attempt(attempt.id, 1)
 
 
 async def test_two_who_look_at_once_see_the_truth(attempt: Attempt) -> None:
@@ -266,3 +271,35 @@ async def test_two_who_look_at_once_see_the_truth(attempt: Attempt) -> None:
     await ended(attempt.agent, attempt.id)
     seen = await asyncio.gather(*(attempt.agent.status(attempt.id) for _ in range(6)))
     assert {status.state for status in seen} == {JobState.EXITED}
+
+
+@pytest.mark.parametrize("note", [b"", b"\xff\xfe", b"seven"])
+async def test_an_exit_code_that_can_t_be_read_is_unknown(attempt: Attempt, note: bytes) -> None:
+    await attempt.launch("true")
+    await ended(attempt.agent, attempt.id)
+    (attempt.directory / "job" / "exit_code").write_bytes(note)
+    status = await attempt.agent.status(attempt.id)
+    assert (status.state, status.exit_code) == (JobState.EXITED, None)
+    await attempt.agent.remove_attempt(attempt.id, 1)
+    assert not attempt.directory.exists()
+
+
+@pytest.mark.parametrize("note", [b"", b'{"secret_files": 7}', b"[]", b"\xff"])
+async def test_where_it_is_unknown_what_is_secret_nothing_stays(attempt: Attempt, note: bytes) -> None:
+    for name in ("password", "other"):
+        await attempt.agent.write(attempt.id, 1, name, b"secret")
+    await attempt.launch("sleep 60", "password")
+    (attempt.directory / "job" / "launched").write_bytes(note)
+    assert (await attempt.stop()).state is not JobState.RUNNING
+    assert not (attempt.directory / "password").exists()
+    assert not (attempt.directory / "other").exists()
+
+
+async def test_a_note_of_the_turn_that_can_t_be_read_lets_the_next_turn_in(attempt: Attempt) -> None:
+    await attempt.launch("sleep 60")
+    gate = attempt.directory.parents[1] / "turns" / str(attempt.id)
+    gate.write_bytes(b"garbage that is longer than a number\n")
+    assert (await attempt.stop()).state is not JobState.RUNNING
+    with pytest.raises(FencedError):
+        await attempt.agent.remove_attempt(attempt.id, 0)
+    await attempt.agent.remove_attempt(attempt.id, 2)

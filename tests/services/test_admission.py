@@ -13,7 +13,7 @@ from app.models.imports import VmImport
 from app.models.proxy_hosts import HostState, ProxyHost
 from app.models.state import ImportState
 from app.models.storage_domains import StorageDomain
-from app.services import admission, attempts, imports
+from app.services import admission, attempts, imports, next_attempts
 from app.services.placement import WORK_BYTES_AT_LEAST
 from tests.support.rows import GIB, Site, up
 
@@ -145,7 +145,7 @@ async def test_when_no_host_holds_the_source_the_import_fails_with_what_the_last
         assert attempt is not None
         problem = SourceNotFoundError("There is no /srv/images/web-1.img.").to_problem()
         await attempts.end(session, attempt, Outcome.MOVED, problem)
-        await imports.requeue(session, row, holds_source=False)
+        await next_attempts.requeue(session, row, holds_source=False)
     await site.admit()
     row = await site.row(import_id)
     assert row.problem is not None

@@ -75,3 +75,16 @@ async def test_the_size_is_that_of_the_text(database: Database, attempt_id: UUID
     async with database.reading() as session:
         log = await log_chunks.kept(session, attempt_id)
     assert log.size_bytes == len(await _read(database, attempt_id))
+
+
+@pytest.mark.parametrize("data", [b"garbage", b"", b"x\x9c\x03\x00\x00\x00\x00\x01"])
+async def test_a_piece_that_can_t_be_read_keeps_its_place(
+    database: Database, attempt_id: UUID, data: bytes
+) -> None:
+    await _append(database, attempt_id, b"a" * 100, b"b" * 100, b"c" * 100)
+    async with database.session() as session:
+        broken = await session.get_one(LogChunk, (attempt_id, 100))
+        broken.data = data
+    whole = await _read(database, attempt_id)
+    assert (len(whole), whole[:100], whole[200:]) == (300, b"a" * 100, b"c" * 100)
+    assert await _read(database, attempt_id, 190, 210) == whole[190:210]

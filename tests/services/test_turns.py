@@ -126,3 +126,11 @@ async def test_a_call_for_an_ended_import_does_nothing(site: Site) -> None:
         await imports.cancel(session, row, force=False)
         await turns.call(session, import_id)
         assert (row.state, row.wake_at) == (ImportState.CANCELLED, None)
+
+
+async def test_a_turn_put_off_by_a_clock_that_was_wrong_is_due(site: Site, running: UUID) -> None:
+    async with site.database.session() as session:
+        (await session.get_one(VmImport, running)).wake_at = now() + timedelta(hours=1)
+    async with site.database.session() as session:
+        assert await turns.take_due(session, limit=10, again_after_seconds=60) == [running]
+        assert await turns.take_due(session, limit=10, again_after_seconds=60) == []

@@ -92,13 +92,34 @@ class Service:
             return httpx.get(f"{self.url}/readyz?strict=1", timeout=2, trust_env=False).is_success
         return False
 
-    def kill_worker(self) -> None:
-        """As the kernel's out-of-memory killer would; `up` starts another one."""
+    def child(self, name: str) -> int:
+        """The process id of the `api` or `worker` that `up` runs now."""
         assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        workers = [pid for pid in children if b"\0worker\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        assert len(workers) == 1
-        os.kill(int(workers[0]), signal.SIGKILL)
+        word = f"\0{name}\0".encode()
+        [found] = [pid for pid in children if word in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return int(found)
+
+    def kill_worker(self) -> None:
+        """As the kernel's out-of-memory killer would; `up` starts another one."""
+        os.kill(self.child("worker"), signal.SIGKILL)
+
+    @contextmanager
+    def beside(self, *command: str) -> Iterator[None]:
+        """Another program of the service (`api --port …`, `worker`) on the same data."""
+        with (self.data_dir.parent / "beside.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", *command, "--data-dir", str(self.data_dir)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+            )
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
 
     # --- the API, for short ---
 

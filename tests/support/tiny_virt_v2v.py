@@ -1,7 +1,8 @@
 """A tiny virt-v2v for tests of the engine: says what it is told to, and really makes the disks.
 
 Its directory tells it what to do: `plan.json` (lines, seconds between them, exit code), and while `hold` is
-there it waits before it ends, and before the line that the plan names. Every start appends its process id to `started`.
+there it waits before it ends, and before the line that the plan names. Every start appends its process id to
+`started`.
 """
 
 import json
@@ -119,5 +120,9 @@ class TinyVirtV2v:
 
     def starts(self) -> int:
         """How often it was started."""
+        return len(self.process_ids())
+
+    def process_ids(self) -> list[int]:
+        """Of all that were started, in order."""
         path = self._directory / "started"
-        return len(path.read_text().splitlines()) if path.exists() else 0
+        return [int(line) for line in path.read_text().splitlines()] if path.exists() else []

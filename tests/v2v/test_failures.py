@@ -52,6 +52,32 @@ def test_recorded_errors_are_explained(name: str, code: str) -> None:
     assert "reporting bugs" not in problem.detail
 
 
+GOES_AWAY = {"source_unreachable", "source_busy", "conversion_killed"}
+
+
+@pytest.mark.parametrize(("said", "code"), MESSAGES)
+def test_only_what_can_go_away_by_itself_is_called_so(said: str, code: str) -> None:
+    assert explain([said], 1).goes_away == (code in GOES_AWAY)
+
+
+@pytest.mark.parametrize(
+    "lasting",
+    [
+        "ssh: root@xen.example: Permission denied (publickey,password).",
+        "curl: (22) The requested URL returned error: 401 Unauthorized",
+        "libguestfs error: /out/vm-sda: No space left on device",
+        "access: Permission denied: /root/x.img",
+        "inspection could not detect the source guest (or physical machine).",
+    ],
+)
+def test_a_lasting_cause_is_not_hidden_by_the_connection_that_broke_of_it(lasting: str) -> None:
+    for said in ([lasting, BROKEN], [BROKEN, lasting]):
+        assert not explain(said, 1).goes_away
+
+
+BROKEN = "nbdkit: ssh[1]: error: Connection reset by peer"
+
+
 def test_silence_is_explained_by_how_it_ended() -> None:
     assert explain([], 1).detail == "virt-v2v ended with exit code 1 and said nothing about it."
     killed = explain(["", " \n"], -9)

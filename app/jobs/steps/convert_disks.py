@@ -7,6 +7,8 @@ from app.errors import ConversionLostError, HostCommandError
 from app.jobs import facts
 from app.jobs.place import records, target_now
 from app.jobs.step import Again, Turn
+from app.jobs.steps import prepare_host
+from app.models.columns import now
 from app.models.state import StepName
 from app.proxy.agent_client import HostAgent, JobState, JobStatus
 from app.services import attempts, following, imports, timeline
@@ -23,7 +25,7 @@ class ConvertDisks:
     name = StepName.CONVERT_DISKS
 
     async def do(self, turn: Turn) -> Again | None:
-        """Raises ConversionFailedError subclasses, with virt-v2v's own words."""
+        """Raises ConversionFailedError subclasses with virt-v2v's own words; StalledError, TimeLimitError."""
         agent = await turn.agent()
         if facts.LAUNCHED not in turn.facts:
             await _launch(turn, agent)
@@ -32,13 +34,16 @@ class ConvertDisks:
         if status.state is JobState.CREATED:
             await _launch(turn, agent)
             return Again(RECHECK_SECONDS)
-        if status.state is JobState.RUNNING:
-            return Again(RECHECK_SECONDS)
-        return await _judge(turn, status)
+        if status.state is not JobState.RUNNING:
+            return await _judge(turn, status)
+        if (exceeded := facts.exceeded(turn)) is not None:
+            raise exceeded
+        return Again(RECHECK_SECONDS)
 
     async def undo(self, turn: Turn, *, keep: bool) -> None:  # noqa: ARG002
-        if facts.PLACE not in turn.facts:
-            return
+        async with turn.context.database.reading() as session:
+            if await attempts.artifact(session, turn.attempt_id, prepare_host.ARTIFACT) is None:
+                return
         agent = await turn.agent()
         grace = turn.context.settings.stop_grace_seconds
         status = await agent.stop(turn.attempt_id, turn.turn, grace_seconds=grace)
@@ -47,6 +52,7 @@ class ConvertDisks:
         await _hear_last_words(turn)
         async with turn.saving() as saved:
             saved.attempt.followed = False
+            attempts.learn(saved.attempt, **{facts.OVER: True})
 
 
 async def _launch(turn: Turn, agent: HostAgent) -> None:
@@ -60,7 +66,8 @@ async def _launch(turn: Turn, agent: HostAgent) -> None:
             following.begin(saved.row, saved.attempt, target, facts.config(turn))
             timeline.note(saved.session, saved.row, "virt_v2v_started", command=list(command.masked))
             is_readable = any(argument.startswith("--machine-readable") for argument in command.argv)
-            attempts.learn(saved.attempt, **{facts.LAUNCHED: {facts.MACHINE_READABLE: is_readable}})
+            launched = {facts.MACHINE_READABLE: is_readable, facts.AT: now().isoformat()}
+            attempts.learn(saved.attempt, **{facts.LAUNCHED: launched})
             imports.changed(saved.row)
     await agent.launch(
         turn.attempt_id,
@@ -78,9 +85,12 @@ async def _judge(turn: Turn, status: JobStatus) -> Again | None:
         if saved.attempt.followed:
             return Again(READ_SECONDS)
         errors = saved.attempt.errors
+        attempts.learn(saved.attempt, **{facts.OVER: True})
         timeline.note(
             saved.session, saved.row, "virt_v2v_ended", state=status.state, exit_code=status.exit_code
         )
+    if status.state is JobState.EXITED and status.exit_code is None:
+        raise ConversionLostError("virt-v2v has ended, but the note of its exit code can't be read.")
     if status.state is not JobState.EXITED or status.exit_code is None:
         raise ConversionLostError
     if status.exit_code == 0:

@@ -55,10 +55,18 @@ def status_of(place: Place) -> dict[str, object]:
     state = _state(place)
     return {
         "state": state,
-        "exit_code": int(place.exit_code.read_text()) if state == EXITED else None,
+        "exit_code": _exit_code(place) if state == EXITED else None,
         "log_bytes": place.log.stat().st_size if place.log.exists() else 0,
         "stopped": place.stopped.exists(),
     }
+
+
+def _exit_code(place: Place) -> int | None:
+    """None when the note can't be read: how it ended is unknown then."""
+    try:
+        return int(place.exit_code.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _state(place: Place) -> str:
@@ -68,10 +76,9 @@ def _state(place: Place) -> str:
         return CREATED
     if is_held(place):
         return RUNNING
-    if place.exit_code.exists():
-        return EXITED
-    # The supervisor was killed. Something may live on that closed the lock's descriptor.
-    return RUNNING if processes.marked(place) else LOST
+    # Without one, the supervisor was killed. What closed the lock's descriptor may live on, but nobody is
+    # left to say how virt-v2v ended.
+    return EXITED if place.exit_code.exists() else LOST
 
 
 def is_held(place: Place) -> bool:
@@ -96,12 +103,17 @@ def remove_secrets(place: Place) -> None:
 def _secret_files(place: Place) -> list[str]:
     if not place.launched.exists():
         return []
-    return [name for name in json.loads(place.launched.read_text())["secret_files"] if is_file_name(name)]
+    try:
+        names = [str(name) for name in json.loads(place.launched.read_text())["secret_files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        # Which of them are secret is unknown: no file that was written for the job stays.
+        names = [entry.name for entry in place.directory.iterdir() if entry.is_file()]
+    return [name for name in names if is_file_name(name)]
 
 
 def remove_attempt(*, work_dir: str, attempt_id: str, turn: int) -> None:
     with held(work_dir, attempt_id, turn) as place:
-        if _state(place) == RUNNING:
+        if is_held(place) or processes.marked(place):
             raise RefusedError("The attempt's virt-v2v is still running.")
         for directory in (place.tmp, place.directory):
             remove_marked(directory, attempt_id)

@@ -35,13 +35,24 @@ def held(work_dir: str, attempt_id: str, turn: int) -> Iterator[Place]:
 
 
 def _note(fd: int, turn: int) -> None:
-    seen = int(os.pread(fd, 32, 0) or b"-1")
+    seen = _seen(fd)
     if turn < seen:
         raise FencedError(f"Turn {seen} has taken over from turn {turn}.")
     if turn > seen:
         # One fixed-width write: a crash leaves the old number or the new one.
-        os.pwrite(fd, b"%020d\n" % turn, 0)
+        note = b"%020d\n" % turn
+        os.pwrite(fd, note, 0)
+        # What is longer was no note of ours.
+        os.ftruncate(fd, len(note))
         os.fsync(fd)
+
+
+def _seen(fd: int) -> int:
+    """The highest turn so far. A note that can't be read fences nobody: who ends the job must be let in."""
+    try:
+        return int(os.pread(fd, 32, 0) or b"-1")
+    except ValueError:
+        return -1
 
 
 def _locked(gate: Path) -> int:
@@ -69,7 +80,7 @@ def forget_old(work_dir: str) -> None:
     """Drop the notes of attempts that are long gone."""
     oldest = time.time() - KEEP_SECONDS
     for gate in (Path(work_dir) / "turns").iterdir():
-        if gate.stat().st_mtime < oldest and not Place(work_dir, gate.name).is_there():
+        if gate.stat().st_mtime < oldest and not (Path(work_dir) / "attempts" / gate.name).is_dir():
             _drop(gate)
 
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from app.proxy.agent import commands
-from app.proxy.agent.headers import Header, Reference, read_header
+from app.proxy.agent.headers import Header, Reference, detect, read_header
 from app.proxy.agent.looking import Opened, is_inside, opened, opened_result, told_as_source
 from app.proxy.agent.refusals import (
     InvalidSourceError,
@@ -36,8 +36,23 @@ def image_info(
 
 def disk_result(*, path: str, format_name: str) -> dict[str, object]:
     with opened_result(path) as found:
-        _check_image(found)
+        _check_result(found, format_name)
         return describe(path, format_name, query(["-f", format_name, path]))
+
+
+def _check_result(found: Opened, format_name: str) -> None:
+    """A disk stands alone, and is of the format that was asked for."""
+    _check_image(found)
+
+    def read(offset: int, size: int) -> bytes:
+        return os.pread(found.fd, size, offset)
+
+    # A raw disk may hold anything, but what begins like a qcow2 was written as one.
+    if format_name == "raw" and detect(read, found.size_bytes) == "qcow2":
+        raise InvalidSourceError("The image is a qcow2, not raw.")
+    references = read_header(read, found.size_bytes, format_name).references
+    if references:
+        raise InvalidSourceError(f"The image refers to another file, {references[0].name!r}.")
 
 
 def query(image: list[str]) -> dict[str, object]:

@@ -139,9 +139,12 @@ def stop(*, work_dir: str, attempt_id: str, turn: int, grace_seconds: float) -> 
         if place.is_there():
             files.write_whole(place.stopped, b"")
         _end(place, grace_seconds)
-        if status_of(place)["state"] != RUNNING:
+        found = status_of(place)
+        if processes.marked(place):
+            return {**found, "state": RUNNING}
+        if found["state"] != RUNNING:
             remove_secrets(place)
-        return status_of(place)
+        return found
 
 
 def _end(place: Place, grace_seconds: float) -> None:

@@ -50,6 +50,13 @@ def read_result(*, path: str, limit_bytes: int) -> dict[str, str]:
         return read_all(found, limit_bytes)
 
 
+def list_result(*, path: str) -> dict[str, object]:
+    with opened_result(path) as found:
+        if found.kind != "directory":
+            raise InvalidSourceError(f"{path!r} is no directory.")
+        return {"names": _names(found.fd)}
+
+
 def read_all(found: Opened, limit_bytes: int) -> dict[str, str]:
     """A regular file's bytes, all or none."""
     if found.kind != "file":

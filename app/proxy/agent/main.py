@@ -12,7 +12,7 @@ from app.proxy.agent.attempts import create_attempt, remove_attempt, status, wri
 from app.proxy.agent.images import disk_result, image_info
 from app.proxy.agent.inventory import inventory
 from app.proxy.agent.jobs import launch, stop
-from app.proxy.agent.looking import look, read, read_result
+from app.proxy.agent.looking import list_result, look, read, read_result
 from app.proxy.agent.probe import probe, ready
 from app.proxy.agent.refusals import InvalidSourceError, RefusedError, of_system
 from app.proxy.agent.storage import (
@@ -39,6 +39,7 @@ LOOKING: dict[str, Verb] = {
     "tar_image_info": tar_image_info,
     "disk_result": disk_result,
     "read_result": read_result,
+    "list_result": list_result,
     "probe_dir": probe_dir,
 }
 """They read what strangers made, so their memory is limited; they need no work directory."""

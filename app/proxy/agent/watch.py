@@ -84,6 +84,8 @@ class Watch:
         if not isinstance(offset, int):
             raise RefusedError("An offset is a number.")
         self.follows[attempt_id] = Follow(Place(self.work_dir, attempt_id), offset)
+        # The first count is what later ones are compared with.
+        self.activity_at = 0.0
 
     def _tell_logs(self) -> bool:
         """Send what is new, a chunk for each attempt in turn; whether there is more."""
@@ -114,18 +116,25 @@ def _is_over(status: dict[str, object]) -> bool:
 
 
 def _tell_log(attempt_id: str, follow: Follow) -> bool:
-    try:
-        fd = os.open(follow.place.log, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        data = os.pread(fd, CHUNK_BYTES, follow.offset)
-    finally:
-        os.close(fd)
+    data = _read(follow)
     if data:
         _send({"kind": "log", "attempt_id": attempt_id, "offset": follow.offset}, data)
         follow.offset += len(data)
     return bool(data)
+
+
+def _read(follow: Follow) -> bytes:
+    """What is new; nothing of a log that isn't there or can't be read: the others are told all the same."""
+    try:
+        fd = os.open(follow.place.log, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.pread(fd, CHUNK_BYTES, follow.offset)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def _send(header: dict[str, object], data: bytes = b"") -> None:
