@@ -125,10 +125,12 @@ class Database:
         await self.engine.dispose()
 
 
-def is_lost(error: DBAPIError) -> bool:
-    """Whether the database failed, not what was asked of it: its connection broke, or it can't go on."""
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or state[:2] in SERVER_TROUBLES
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database failed, not what was asked of it: it isn't there, broke off, or can't go on."""
+    if isinstance(error, UNAVAILABLE):
+        return True
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or state[:2] in SERVER_TROUBLES)
 
 
 def lock_migrations(connection: Connection) -> None:

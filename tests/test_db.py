@@ -8,7 +8,7 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import SQLModel
 
-from app.db import Database, is_lost, lock_admission, migrate, newest_version
+from app.db import Database, is_unavailable, lock_admission, migrate, newest_version
 from app.errors import SchemaMismatchError
 from app.models import TABLES
 from app.models.columns import now
@@ -123,4 +123,4 @@ async def test_a_server_that_says_it_has_no_room_is_told_as_one_that_failed(data
     with pytest.raises(DBAPIError) as caught:
         async with database.session() as session:
             await session.execute(text(raised))
-    assert is_lost(caught.value)
+    assert is_unavailable(caught.value)

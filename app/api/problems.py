@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app import logs
-from app.db import UNAVAILABLE, DatabaseError, ValueRefusedError, is_lost
+from app.db import UNAVAILABLE, DatabaseError, ValueRefusedError, is_unavailable
 from app.errors import (
     AppError,
     FieldError,
@@ -159,7 +159,7 @@ async def _database_error(request: Request, error: Exception) -> ProblemResponse
     # What this program asks for isn't there, perhaps: the schema has moved under it just now.
     if (moved := await request.app.state.service.schema.look()) is not None:
         return problem_response(moved)
-    if not isinstance(error, UNAVAILABLE) and not (isinstance(error, DatabaseError) and is_lost(error)):
+    if not is_unavailable(error):
         raise error
     log.error("api.database_failed", error=str(error.__cause__ or error))
     return problem_response(DatabaseUnavailableError())

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from app import logs
+from app.db import is_unavailable
 from app.errors import (
     AppError,
     ConversionLostError,
@@ -65,6 +66,10 @@ async def _take(held: Claim, steps: Sequence[Step]) -> Again | None:
     except FencedError:
         return Again(settings.host_retry_seconds)
     except Exception as error:  # noqa: BLE001  # the top of a job: whatever it is, it is on the import
+        if is_unavailable(error):
+            # Nothing is wrong with the import, nor could it be noted there.
+            log.warning("turn.database_failed", import_id=str(held.row.id), error=str(error))
+            return Again(settings.host_retry_seconds)
         return await bear(held, error)
 
 

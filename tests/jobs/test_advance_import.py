@@ -3,12 +3,16 @@
 import asyncio
 
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from app.jobs.advance_import import advance_import
+from app.jobs.trouble import MOST_TRIES
 from app.models.attempts import Artifact, Reservation
+from app.models.state import StepName
 from app.models.vms import Disk, Vm, VmName
 from app.services import imports
 from tests.support.engine import MIB, Engine
+from tests.support.steps import with_act
 from tests.support.tiny_virt_v2v import CONVERSION, message
 from tests.support.waiting import until
 
@@ -246,3 +250,15 @@ async def test_one_turn_at_a_time_even_when_many_are_asked_for(engine: Engine) -
         await asyncio.gather(*(advance_import(context, import_id) for _ in range(8)))
         row = await engine.drive(context, import_id)
     assert (row.state, engine.virt_v2v.starts()) == ("succeeded", 1)
+
+
+async def test_a_database_that_fails_in_turns_is_no_failure_of_the_import(engine: Engine) -> None:
+    async def fail() -> None:
+        raise OperationalError("SELECT 1", {}, OSError("the server is away"))
+
+    context = await engine.context()
+    import_id = await engine.queue()
+    steps = with_act(StepName.VERIFY_OUTPUT, fail, "before_do", times=2 * MOST_TRIES)
+    async with engine.watching(context):
+        row = await engine.drive(context, import_id, steps=steps)
+    assert (row.state, row.attempt) == ("succeeded", 1)

@@ -148,7 +148,7 @@ async def test_storage_is_listed_with_what_is_marked_and_staged(
     assert found.complete
 
 
-@pytest.mark.parametrize("content", ["", "../../evil", "x" * 1000, "\0\xff", f"{uuid4()} nonsense"])
+@pytest.mark.parametrize("content", ["", "../../evil", "x" * 1000, "\0\xff", f"{UUID(int=1)} nonsense"])
 async def test_a_marker_that_is_not_ours_says_nothing(
     local_agent: HostAgent, tmp_path: Path, content: str
 ) -> None:
