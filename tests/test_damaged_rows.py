@@ -84,7 +84,7 @@ class Place:
         async with self.database.session() as session, session.begin_nested() as all_of_it:
             domain = await session.get_one(StorageDomain, self.good_domain)
             row = await add_import(session, domain)
-            admitted, _ = await admission.admit(session)
+            admitted, _ = await admission.admit(session, await admission.line_up(session))
             assert row.id in admitted, what
             await all_of_it.rollback()
 

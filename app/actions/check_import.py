@@ -24,7 +24,7 @@ from app.models.vm import Concern
 from app.proxy.pool import ProxyPool
 from app.secrets import Sealer
 from app.services import proxy_hosts, references, vm_names
-from app.services.placement import Choice, Load, Wait, choose, current_load
+from app.services.placement import Choice, Load, Wait, choose, current_load, need_of
 from app.services.specs import VmImportCreate
 
 
@@ -120,16 +120,17 @@ async def _examine(
 async def _choose(
     database: Database, spec: VmImportCreate, data_center_id: UUID, excluded: list[UUID]
 ) -> _Place:
+    need = need_of(spec, data_center_id, excluded)
     async with database.reading() as session:
         load = await current_load(session)
-        choice = await choose(session, spec, data_center_id, excluded, load)
+        choice = await choose(session, need, load)
         if isinstance(choice, Wait):
             # A full host can be looked at all the same; one that doesn't answer can't.
-            waits, choice = choice, await choose(session, spec, data_center_id, excluded, Load())
+            waits, choice = choice, await choose(session, need, Load())
             if isinstance(choice, Wait):
                 raise NoProxyHostError(choice.reason)
             choice = Choice(choice.host, choice.domain, f"it would wait now: {waits.reason}")
-    return _Place(choice, load.host_bytes[choice.host.id], load.domain_bytes[choice.domain.id])
+    return _Place(choice, load.bytes[choice.host.id], load.bytes[choice.domain.id])
 
 
 async def _judge(database: Database, spec: VmImportCreate, check: _Check) -> None:

@@ -61,9 +61,16 @@ class Context:
             if self.passes.done >= mine:
                 return
             seen = self.passes.asked
-            async with self.database.session() as session:
-                admitted, failed = await admission.admit(session)
+            admitted, failed = await self._pass()
             self.passes.done = seen
         await asyncio.gather(*(self.queue.wake(import_id) for import_id in admitted))
         for import_id in (*admitted, *failed):
             await self.announce(import_id)
+
+    async def _pass(self) -> tuple[list[UUID], list[UUID]]:
+        async with self.database.reading() as session:
+            line = await admission.line_up(session)
+            if not await admission.can_any_begin(session, line):
+                return [], []
+        async with self.database.session() as session:
+            return await admission.admit(session, line)

@@ -13,7 +13,6 @@ from app.jobs.runner import Runner
 from app.models.proxy_hosts import HostState, HostStatus, ProxyHost
 from app.proxy.base import HostAddress
 from app.services import (
-    admission,
     checks,
     damaged_imports,
     idempotency,
@@ -21,6 +20,7 @@ from app.services import (
     proxy_hosts,
     records,
     turns,
+    waiting,
     workers,
 )
 
@@ -137,7 +137,7 @@ class Sweep:
 
     async def _admit(self, _: asyncio.TaskGroup) -> None:
         async with self._context.database.reading() as session:
-            is_due = await admission.is_any_due(session)
+            is_due = await waiting.is_any_due(session)
         if is_due:
             await self._context.admit()
 

@@ -226,7 +226,6 @@ class VmImport(SQLModel, table=True):
     priority: int = 5
     labels: dict[str, str] = Field(default_factory=dict, sa_type=Typed(dict[str, str]))
     start_after: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    queue_reason: str | None = None
     waiting_since: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     retry: Retry | None = Field(default=None, sa_type=Typed(Retry))
     troubled_since: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,73 +1,142 @@
 """Admission: which queued imports begin now, and on which proxy host. One pass, under one lock.
 
 Order: priority, raised by one for every ten minutes of waiting, then age. An import that can't begin now
-doesn't hold up those behind it that can.
+doesn't hold up those behind it that can; but once it has waited for OVERTAKEN_SECONDS, what it needs besides
+what is full is kept for it.
 """
 
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db import lock_admission
 from app.errors import ImportFailureError, NoProxyHostError, Problem
 from app.models.columns import now
-from app.models.imports import Direction, VmImport
+from app.models.imports import VmImport
 from app.models.state import ImportState, StepName
 from app.services import attempts, imports, next_attempts, timeline
-from app.services.placement import WORK_BYTES_AT_LEAST, Choice, Load, Wait, choose, current_load
+from app.services.placement import (
+    WORK_BYTES_AT_LEAST,
+    Choice,
+    Load,
+    Need,
+    Wait,
+    choose,
+    current_load,
+    free_slots,
+    need_of,
+)
 from app.services.specs import spec_from_row
-from app.services.turns import LONGEST_WAIT
-from app.services.waiting import rank
+from app.services.waiting import Alike, Head, heads, is_due
+
+FEWEST_AT_ONCE, MOST_AT_ONCE = 20, 200
+"""So many of those that need the same are looked at in one pass."""
 
 
-async def admit(session: AsyncSession) -> tuple[list[UUID], list[UUID]]:
-    """Begin what can begin, and fail what never can. Answers the imports of either kind."""
-    await lock_admission(session)
+Needed = Need | ImportFailureError
+"""What an import needs, or why that can't be told."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Who waits, in order, and what those who are alike need."""
+
+    heads: list[Head]
+    needs: dict[Alike, Needed]
+
+
+async def line_up(session: AsyncSession) -> Line:
+    """The line as it is now. It takes no lock, so that a long queue holds nobody else up."""
+    free = await free_slots(session, await current_load(session))
+    line = await heads(session, min(max(free, FEWEST_AT_ONCE), MOST_AT_ONCE))
+    # One of each is looked at: the last one that is put in is the first in the line.
+    ones = {head.alike: head.id for head in reversed(line)}
+    found = await session.execute(select(VmImport).where(col(VmImport.id).in_(ones.values())))
+    needs = {row.id: _need(row) for row in found.scalars()}
+    return Line(line, {alike: needs[import_id] for alike, import_id in ones.items()})
+
+
+async def can_any_begin(session: AsyncSession, line: Line) -> bool:
+    """Whether a pass would find something to do."""
     load = await current_load(session)
-    admitted: list[UUID] = []
-    failed: list[UUID] = []
-    for row in await _due(session):
-        try:
-            choice = await choose(
-                session, spec_from_row(row.spec, {}), row.data_center_id, row.excluded_host_ids, load
-            )
-        except ImportFailureError as error:
-            await imports.end(session, row, ImportState.FAILED, await _problem(session, row, error))
-            failed.append(row.id)
-            continue
-        if isinstance(choice, Wait):
-            next_attempts.hold_back(row, choice.reason)
-            continue
-        await _begin(session, row, choice, load)
-        admitted.append(row.id)
-    return admitted, failed
+    answers = [await _answer(session, need, load) for need in line.needs.values()]
+    return any(not isinstance(answer, Wait) for answer in answers)
 
 
-async def is_any_due(session: AsyncSession) -> bool:
-    """Whether an import waits that may begin by now."""
-    return bool((await session.execute(select(exists().where(_is_due())))).scalar())
+async def admit(session: AsyncSession, line: Line) -> tuple[list[UUID], list[UUID]]:
+    """Begin what can begin, and fail what never can. Answers the imports of either kind.
+
+    What has left the line since is left out; who joined it comes with the next pass.
+    """
+    await lock_admission(session)
+    this = _Pass(await current_load(session), line.needs)
+    for head in line.heads:
+        await this.look_at(session, head)
+    return this.admitted, this.failed
 
 
-def _is_due() -> ColumnElement[bool]:
-    at = now()
-    is_queued = and_(
-        col(VmImport.state) == ImportState.QUEUED,
-        or_(col(VmImport.start_after).is_(None), col(VmImport.start_after) <= at),
-    )
-    next_at = col(VmImport.next_attempt_at)
-    is_between_attempts = and_(
-        col(VmImport.state) == ImportState.RUNNING, or_(next_at <= at, next_at > at + LONGEST_WAIT)
-    )
-    return and_(col(VmImport.direction) == Direction.FORWARD, or_(is_queued, is_between_attempts))
+def _need(row: VmImport) -> Needed:
+    try:
+        return need_of(spec_from_row(row.spec, {}), row.data_center_id, row.excluded_host_ids)
+    except ImportFailureError as error:
+        return error
 
 
-async def _due(session: AsyncSession) -> list[VmImport]:
-    at = now()
-    statement = select(VmImport).where(_is_due()).with_for_update().execution_options(populate_existing=True)
-    rows = (await session.execute(statement)).scalars().all()
-    return sorted(rows, key=lambda row: (-rank(row.priority, row.waiting_since, at), row.id))
+async def _answer(session: AsyncSession, need: Needed, load: Load) -> Choice | Wait | ImportFailureError:
+    if isinstance(need, ImportFailureError):
+        return need
+    try:
+        return await choose(session, need, load)
+    except ImportFailureError as error:
+        return error
+
+
+class _Pass:
+    """What was given out so far, and what those who need the same as others wait for."""
+
+    def __init__(self, load: Load, needs: dict[Alike, Needed]) -> None:
+        self.admitted: list[UUID] = []
+        self.failed: list[UUID] = []
+        self._load, self._needs = load, needs
+        self._waits: dict[Alike, Wait] = {}
+        self._kept: set[UUID] = set()
+
+    async def look_at(self, session: AsyncSession, head: Head) -> None:
+        # The load only grows: what made one of them wait makes all of them wait.
+        if head.alike not in self._waits:
+            answer = await _answer(session, self._needs[head.alike], self._load)
+            if not isinstance(answer, Wait):
+                await self._settle(session, head, answer)
+                return
+            self._waits[head.alike] = answer
+        if head.is_overdue:
+            self._keep(self._waits[head.alike])
+
+    async def _settle(self, session: AsyncSession, head: Head, answer: Choice | ImportFailureError) -> None:
+        row = await _locked(session, head.id)
+        if row is None:
+            return
+        if isinstance(answer, Choice):
+            await _begin(session, row, answer, self._load)
+            self.admitted.append(row.id)
+        else:
+            await imports.end(session, row, ImportState.FAILED, await _problem(session, row, answer))
+            self.failed.append(row.id)
+
+    def _keep(self, wait: Wait) -> None:
+        """For the first that waits for a full host or domain: nobody behind it may take the rest."""
+        if wait.full is not None and wait.full not in self._kept:
+            self._kept.add(wait.full)
+            self._load.take(wait.beside)
+
+
+async def _locked(session: AsyncSession, import_id: UUID) -> VmImport | None:
+    """The row, held by this transaction, unless it was cancelled since it was looked at."""
+    statement = select(VmImport).where(col(VmImport.id) == import_id, is_due()).with_for_update()
+    return (await session.execute(statement.execution_options(populate_existing=True))).scalar_one_or_none()
 
 
 async def _problem(session: AsyncSession, row: VmImport, error: ImportFailureError) -> Problem:
@@ -93,24 +162,3 @@ async def _begin(session: AsyncSession, row: VmImport, choice: Choice, load: Loa
         )
     )
     timeline.note(session, row, "admitted", proxy_host_id=str(choice.host.id), reason=choice.reason)
-
-
-async def reserve_bytes(
-    session: AsyncSession, attempt_id: UUID, *, work_bytes: int, target_bytes: int
-) -> tuple[int, int]:
-    """Hold the bytes that the attempt turned out to need.
-
-    Answers how many bytes others hold in the same host's work directory and on the same storage domain.
-    """
-    await lock_admission(session)
-    own = await attempts.reservation(session, attempt_id)
-    if own is None:
-        return 0, 0
-    own.work_bytes, own.target_bytes = max(work_bytes, WORK_BYTES_AT_LEAST), target_bytes
-    await session.flush()
-    load = await current_load(session)
-    others_work = load.host_bytes[own.proxy_host_id] - own.work_bytes
-    others_target = (
-        load.domain_bytes[own.storage_domain_id] - own.target_bytes if own.storage_domain_id else 0
-    )
-    return others_work, others_target

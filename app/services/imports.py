@@ -37,7 +37,7 @@ from app.services.specs import (
     spec_from_row,
 )
 from app.services.turns import locked, waits
-from app.services.waiting import queue_statuses
+from app.services.waiting import queue_statuses, retries
 
 
 class ImportFilter(BaseModel, frozen=True):
@@ -73,7 +73,7 @@ async def end(
     """The import has ended; the name it held is free again unless its VM bears it."""
     move(row, state)
     row.problem, row.finished_at = problem, now()
-    row.queue_reason = row.wake_at = row.next_attempt_at = row.stage = None
+    row.wake_at = row.next_attempt_at = row.stage = None
     calm(row)
     if state == ImportState.SUCCEEDED:
         row.sealed_secrets = None
@@ -266,8 +266,13 @@ async def public(session: AsyncSession, row: VmImport) -> VmImportPublic:
 
 async def publics(session: AsyncSession, rows: Sequence[VmImport]) -> list[VmImportPublic]:
     tried = await attempts.of_imports(session, [row.id for row in rows])
-    queue = await queue_statuses(session, rows)
-    return [_public(row, tried[row.id]).model_copy(update={"queue": queue.get(row.id)}) for row in rows]
+    queue, late = await queue_statuses(session, rows), await retries(session, rows)
+    return [
+        _public(row, tried[row.id]).model_copy(
+            update={"queue": queue.get(row.id), "retry": late.get(row.id, row.retry)}
+        )
+        for row in rows
+    ]
 
 
 def _public(row: VmImport, tried: Sequence[Attempt]) -> VmImportPublic:

@@ -44,19 +44,11 @@ def _begin_anew(row: VmImport) -> None:
     calm(row)
 
 
-def hold_back(row: VmImport, reason: str) -> None:
-    """Why the import can't begin now."""
-    row.queue_reason = reason
-    if row.retry is not None and row.retry.reason != reason:
-        row.retry = Retry(at=row.retry.at, reason=reason)
-        changed(row)
-
-
 def set_out(row: VmImport) -> None:
     """The attempt that the import waited for begins."""
     if row.state == ImportState.QUEUED:
         move(row, ImportState.RUNNING)
     else:
         changed(row)
-    row.queue_reason = row.next_attempt_at = None
+    row.next_attempt_at = None
     calm(row)

@@ -24,24 +24,52 @@ WORK_BYTES_AT_LEAST = 2**30
 """virt-v2v refuses to start with less free in its temporary directory (virt-v2v(1), "Disk space")."""
 
 
+@dataclass(frozen=True)
+class Need:
+    """What decides where an import can run: imports of one need can begin, or wait, alike."""
+
+    data_center_id: UUID
+    storage_domain_id: UUID | None
+    proxy_host_id: UUID | None
+    """The one that was asked for."""
+    abilities: frozenset[str]
+    """What the source needs of virt-v2v."""
+    excluded: tuple[UUID, ...] = ()
+    """Proxy hosts that don't hold the source."""
+    provider_id: UUID | None = None
+
+
+def need_of(spec: VmImportCreate, data_center_id: UUID, excluded: Sequence[UUID]) -> Need:
+    return Need(
+        data_center_id=data_center_id,
+        storage_domain_id=spec.storage_domain_id,
+        proxy_host_id=spec.proxy_host_id,
+        abilities=source_of(spec.source.kind).abilities(spec.source),
+        excluded=tuple(excluded),
+    )
+
+
 @dataclass
 class Load:
     """What there is and what it carries: looked up once a pass, and counted up as imports are admitted."""
 
-    host_slots: Counter[UUID] = field(default_factory=Counter)
-    host_bytes: Counter[UUID] = field(default_factory=Counter)
-    domain_slots: Counter[UUID] = field(default_factory=Counter)
-    domain_bytes: Counter[UUID] = field(default_factory=Counter)
+    slots: Counter[UUID] = field(default_factory=Counter)
+    """By proxy host, storage domain and provider."""
+    bytes: Counter[UUID] = field(default_factory=Counter)
+    """Held in the work directory of a proxy host, or on a storage domain."""
     hosts: dict[UUID, list[ProxyHost]] = field(default_factory=dict)
     """By data center, as they were found first in this pass."""
     domains: dict[UUID, list[StorageDomain]] = field(default_factory=dict)
 
     def add(self, reservation: Reservation) -> None:
-        self.host_slots[reservation.proxy_host_id] += 1
-        self.host_bytes[reservation.proxy_host_id] += reservation.work_bytes
+        self.bytes[reservation.proxy_host_id] += reservation.work_bytes
         if reservation.storage_domain_id is not None:
-            self.domain_slots[reservation.storage_domain_id] += 1
-            self.domain_bytes[reservation.storage_domain_id] += reservation.target_bytes
+            self.bytes[reservation.storage_domain_id] += reservation.target_bytes
+        self.take(reservation.proxy_host_id, reservation.storage_domain_id, reservation.provider_id)
+
+    def take(self, *ids: UUID | None) -> None:
+        """One slot of each."""
+        self.slots.update(id_ for id_ in ids if id_ is not None)
 
 
 @dataclass(frozen=True)
@@ -58,6 +86,10 @@ class Wait:
     """Why an import can't begin now."""
 
     reason: str
+    full: UUID | None = None
+    """The proxy host or storage domain that runs as many as it takes; none when a host is to be up first."""
+    beside: UUID | None = None
+    """What it needs besides, and what is free now."""
 
 
 async def current_load(session: AsyncSession) -> Load:
@@ -67,32 +99,30 @@ async def current_load(session: AsyncSession) -> Load:
     return load
 
 
-async def choose(
-    session: AsyncSession,
-    spec: VmImportCreate,
-    data_center_id: UUID,
-    excluded: Sequence[UUID],
-    load: Load,
-) -> Choice | Wait:
+async def free_slots(session: AsyncSession, load: Load) -> int:
+    """How many imports the proxy hosts can take now."""
+    hosts = (await session.execute(select(ProxyHost))).scalars()
+    return sum(max(host.slots() - load.slots[host.id], 0) for host in hosts if _not_ready(host) is None)
+
+
+async def choose(session: AsyncSession, need: Need, load: Load) -> Choice | Wait:
     """The best place for an import now, or why it has to wait.
 
     Raises NoProxyHostError, MissingAbilityError, RecordUnreadableError when waiting would be of no use.
     """
-    await _look_up(session, data_center_id, load)
-    domains = _domains(spec, load.domains[data_center_id])
-    hosts = [host for host in load.hosts[data_center_id] if spec.proxy_host_id in {None, host.id}]
-    waits: list[str] = []
+    await _look_up(session, need.data_center_id, load)
+    waits: list[Wait] = []
     failures: list[ImportFailureError] = []
-    for domain in domains:
-        answer = _choose_host(spec, domain, hosts, excluded, load)
+    for domain in _domains(need, load.domains[need.data_center_id]):
+        answer = _choose_host(need, domain, load)
         if isinstance(answer, Choice):
             return answer
         if isinstance(answer, Wait):
-            waits.append(answer.reason)
+            waits.append(answer)
         else:
             failures.append(answer)
     if waits:
-        return Wait(waits[0])
+        return waits[0]
     if failures:
         raise failures[0]
     raise NoProxyHostError("The data center has no storage domain that can take the VM.")
@@ -109,10 +139,10 @@ async def _look_up(session: AsyncSession, data_center_id: UUID, load: Load) -> N
     )
 
 
-def _domains(spec: VmImportCreate, domains: Sequence[StorageDomain]) -> list[StorageDomain]:
+def _domains(need: Need, domains: Sequence[StorageDomain]) -> list[StorageDomain]:
     """The domain that was named, or those of the data center that keep VMs, the roomiest first."""
-    if spec.storage_domain_id is not None:
-        return [domain for domain in domains if domain.id == spec.storage_domain_id]
+    if need.storage_domain_id is not None:
+        return [domain for domain in domains if domain.id == need.storage_domain_id]
     found = [domain for domain in domains if _keeps(domain)]
     return sorted(found, key=lambda domain: (-(domain.status.free_bytes or 0), domain.id))
 
@@ -130,6 +160,8 @@ class Fit(Enum):
     """How a proxy host suits an import."""
 
     READY = auto()
+    FULL = auto()
+    """It runs as many imports as it takes."""
     LATER = auto()
     """It could, but not now."""
     LACKING = auto()
@@ -137,64 +169,66 @@ class Fit(Enum):
     NEVER = auto()
 
 
-def _choose_host(
-    spec: VmImportCreate,
-    domain: StorageDomain,
-    hosts: list[ProxyHost],
-    excluded: Sequence[UUID],
-    load: Load,
-) -> Choice | Wait | ImportFailureError:
-    if not hosts:
-        return NoProxyHostError("The data center has no proxy host.")
+Fits = dict[Fit, list[tuple[ProxyHost, str]]]
+
+
+def _choose_host(need: Need, domain: StorageDomain, load: Load) -> Choice | Wait | ImportFailureError:
+    found = _fits(need, domain, load)
     limit = domain.max_concurrent_imports
-    if limit is not None and load.domain_slots[domain.id] >= limit:
-        return Wait(f"Storage domain {domain.name!r} runs {limit} imports, as many as it takes.")
-    needed, only = _needed_abilities(spec, domain), _only_host(domain)
-    found: dict[Fit, list[tuple[ProxyHost, str]]] = {fit: [] for fit in Fit}
-    for host in hosts:
-        fit, reason = _judge(host, needed, only, excluded, load)
-        found[fit].append((host, reason))
-    return _decide(found, domain, load)
+    if limit is not None and load.slots[domain.id] >= limit and (found[Fit.READY] or found[Fit.FULL]):
+        reason = f"Storage domain {domain.name!r} runs {limit} imports, as many as it takes."
+        ready = [host for host, _ in found[Fit.READY]]
+        return Wait(reason, domain.id, _least_loaded(ready, load).id if ready else None)
+    return _decide(need, found, domain, load)
+
+
+def _fits(need: Need, domain: StorageDomain, load: Load) -> Fits:
+    abilities, only = need.abilities | _abilities(domain), _only_host(domain)
+    found: Fits = {fit: [] for fit in Fit}
+    for host in load.hosts[need.data_center_id]:
+        if need.proxy_host_id in {None, host.id}:
+            fit, reason = _judge(host, abilities, only, need.excluded, load)
+            found[fit].append((host, reason))
+    return found
 
 
 def _judge(
-    host: ProxyHost, needed: frozenset[str], only: UUID | None, excluded: Sequence[UUID], load: Load
+    host: ProxyHost, abilities: frozenset[str], only: UUID | None, excluded: Sequence[UUID], load: Load
 ) -> tuple[Fit, str]:
-    if host.id in excluded:
-        return Fit.NEVER, "does not hold the source"
-    if only not in {None, host.id}:
-        return Fit.NEVER, "does not hold the storage domain"
+    if (reason := _misses(host, only, excluded)) is not None:
+        return Fit.NEVER, reason
     if (reason := _not_ready(host)) is not None:
         return Fit.LATER, reason
-    if lacks := _lacks(host, needed):
+    if lacks := _lacks(host, abilities):
         return Fit.LACKING, f"its virt-v2v lacks {', '.join(lacks)}"
-    if (reason := _full(host, load)) is not None:
+    if load.slots[host.id] >= host.slots():
+        return Fit.FULL, f"runs {load.slots[host.id]} imports, as many as it takes"
+    if (reason := _cramped(host, load)) is not None:
         return Fit.LATER, reason
     return Fit.READY, ""
 
 
-def _decide(
-    found: dict[Fit, list[tuple[ProxyHost, str]]], domain: StorageDomain, load: Load
-) -> Choice | Wait | ImportFailureError:
-    ready = [host for host, _ in found[Fit.READY]]
-    if ready:
+def _decide(need: Need, found: Fits, domain: StorageDomain, load: Load) -> Choice | Wait | ImportFailureError:
+    if ready := [host for host, _ in found[Fit.READY]]:
         best = _least_loaded(ready, load)
         return Choice(best, domain, _praise(best, ready, load))
-    if found[Fit.LATER]:
-        return Wait(_told(found[Fit.LATER]))
+    if found[Fit.FULL] or found[Fit.LATER]:
+        asked = "" if need.proxy_host_id is None else " It was asked for by its id, so no other one is taken."
+        full = found[Fit.FULL][0][0].id if found[Fit.FULL] else None
+        return Wait(_told(found[Fit.FULL] + found[Fit.LATER]) + asked, full, domain.id if full else None)
     if found[Fit.LACKING]:
         return MissingAbilityError(_told(found[Fit.LACKING]))
-    return NoProxyHostError(_told(found[Fit.NEVER]))
+    return NoProxyHostError(_told(found[Fit.NEVER]) or "The data center has no proxy host.")
 
 
 def _told(reasons: list[tuple[ProxyHost, str]]) -> str:
-    return "; ".join(f"proxy host {host.name!r} {reason}" for host, reason in reasons) + "."
+    told = "; ".join(f"proxy host {host.name!r} {reason}" for host, reason in reasons)
+    return f"{told[0].upper()}{told[1:]}." if told else ""
 
 
-def _needed_abilities(spec: VmImportCreate, domain: StorageDomain) -> frozenset[str]:
+def _abilities(domain: StorageDomain) -> frozenset[str]:
     destination, settings = storage_domains.opened(domain)
-    source = source_of(spec.source.kind)
-    return source.abilities(spec.source) | destination.abilities(settings)
+    return destination.abilities(settings)
 
 
 def _only_host(domain: StorageDomain) -> UUID | None:
@@ -202,9 +236,15 @@ def _only_host(domain: StorageDomain) -> UUID | None:
     return destination.host_id(settings)
 
 
+def _misses(host: ProxyHost, only: UUID | None, excluded: Sequence[UUID]) -> str | None:
+    if host.id in excluded:
+        return "does not hold the source"
+    return None if only in {None, host.id} else "does not hold the storage domain"
+
+
 def _not_ready(host: ProxyHost) -> str | None:
     if not host.enabled:
-        return "is disabled"
+        return "is disabled (it drains)"
     if damage(host):
         return "has a record that can't be read"
     if host.status.state is HostState.UP:
@@ -217,10 +257,8 @@ def _lacks(host: ProxyHost, needed: frozenset[str]) -> list[str]:
     return missing(features_of(host.status.virt_v2v), needed) if host.status.virt_v2v else sorted(needed)
 
 
-def _full(host: ProxyHost, load: Load) -> str | None:
-    if load.host_slots[host.id] >= host.slots():
-        return f"runs {load.host_slots[host.id]} imports, as many as it takes"
-    free = (host.status.free_bytes or 0) - load.host_bytes[host.id]
+def _cramped(host: ProxyHost, load: Load) -> str | None:
+    free = (host.status.free_bytes or 0) - load.bytes[host.id]
     if free < WORK_BYTES_AT_LEAST:
         return f"has {max(free, 0)} bytes free in its work directory, {WORK_BYTES_AT_LEAST} are needed"
     return None
@@ -229,12 +267,12 @@ def _full(host: ProxyHost, load: Load) -> str | None:
 def _least_loaded(hosts: list[ProxyHost], load: Load) -> ProxyHost:
     return min(
         hosts,
-        key=lambda host: (load.host_slots[host.id] / host.slots(), -(host.status.free_bytes or 0), host.id),
+        key=lambda host: (load.slots[host.id] / host.slots(), -(host.status.free_bytes or 0), host.id),
     )
 
 
 def _praise(host: ProxyHost, usable: list[ProxyHost], load: Load) -> str:
-    busy = f"{load.host_slots[host.id]} of {host.slots()} slots in use"
+    busy = f"{load.slots[host.id]} of {host.slots()} slots in use"
     if len(usable) == 1:
         return f"the only proxy host that can take it now; {busy}"
     return f"the least loaded of {len(usable)} proxy hosts; {busy}"

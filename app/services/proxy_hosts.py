@@ -10,6 +10,7 @@ from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.db import lock_admission
 from app.errors import HostKeyUnverifiedError, NotFoundError
 from app.models.attempts import Artifact, Attempt
 from app.models.common import Json
@@ -117,10 +118,11 @@ def host_address(row: ProxyHost, sealer: Sealer) -> HostAddress:
 
 
 async def patch(session: AsyncSession, row: ProxyHost, given: Json, sealer: Sealer) -> None:
-    """Change what was given; null takes a secret or the host key away.
+    """Change what was given; null takes a secret or the host key away. What is admitted later keeps to it.
 
     Raises InUseError when the host would move under its running imports, NameInUseError.
     """
+    await lock_admission(session)
     changed = {name: value for name, value in given.items() if getattr(row, name, None) != value}
     if PLACES & changed.keys():
         users.refuse("proxy host", await _imports(session, row))
@@ -136,6 +138,8 @@ async def patch(session: AsyncSession, row: ProxyHost, given: Json, sealer: Seal
 
 async def remove(session: AsyncSession, row: ProxyHost) -> None:
     """Raises InUseError, which names the live imports, VMs and storage domains."""
+    # Nothing is admitted to it from here on.
+    await lock_admission(session)
     holding = select(col(Disk.vm_id)).where(col(Disk.proxy_host_id) == row.id)
     using = [
         *await _imports(session, row),

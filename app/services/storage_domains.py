@@ -8,6 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.db import lock_admission
 from app.destinations import destination_of
 from app.destinations.base import Destination
 from app.errors import (
@@ -120,6 +121,8 @@ async def patch(session: AsyncSession, row: StorageDomain, given: Json) -> None:
     Raises InUseError for a change of the settings under live imports or VMs, UnprocessableError,
     UnknownReferenceError, NameInUseError.
     """
+    # What is admitted later keeps to it.
+    await lock_admission(session)
     changed = dict(given)
     if "settings" in given:
         merged = _merged(row, given["settings"])
@@ -151,6 +154,8 @@ def _merged(row: StorageDomain, given: Json) -> Json:
 
 async def remove(session: AsyncSession, row: StorageDomain) -> None:
     """Raises InUseError, which names the live imports and VMs."""
+    # Nothing is admitted to it from here on.
+    await lock_admission(session)
     users.refuse("storage domain", await _users(session, row))
     await session.delete(row)
 

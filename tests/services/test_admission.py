@@ -13,7 +13,7 @@ from app.models.imports import VmImport
 from app.models.proxy_hosts import HostState, ProxyHost
 from app.models.state import ImportState
 from app.models.storage_domains import StorageDomain
-from app.services import admission, attempts, imports, next_attempts
+from app.services import admission, attempts, imports, next_attempts, waiting
 from app.services.placement import WORK_BYTES_AT_LEAST
 from tests.support.rows import GIB, Site, up
 
@@ -32,9 +32,8 @@ async def test_a_full_host_lets_the_others_wait_and_says_so(database: Database) 
     site = await Site(database).build(host={"max_concurrent_imports": 2})
     ids = [await site.queue(path=f"/srv/{number}.img") for number in range(3)]
     assert await site.admit() == ids[:2]
-    waiting = await site.row(ids[2])
-    assert waiting.state == ImportState.QUEUED
-    assert "runs 2 imports" in (waiting.queue_reason or "")
+    assert (await site.row(ids[2])).state == ImportState.QUEUED
+    assert "runs 2 imports" in await site.reason(ids[2])
 
 
 async def test_a_slot_is_free_again_when_its_attempt_ends(database: Database) -> None:
@@ -63,7 +62,7 @@ async def test_a_domain_s_limit_holds_across_hosts(database: Database) -> None:
     await site.queue()
     second = await site.queue(path="/srv/2.img")
     assert len(await site.admit()) == 1
-    assert "store-1" in ((await site.row(second)).queue_reason or "")
+    assert "store-1" in await site.reason(second)
 
 
 async def test_imports_spread_over_the_least_loaded_hosts(database: Database) -> None:
@@ -96,7 +95,8 @@ async def test_an_import_waits_for_its_time(database: Database) -> None:
     later = (now() + timedelta(hours=1)).isoformat()
     await site.queue(start_after=later)
     async with database.reading() as session:
-        assert not await admission.is_any_due(session)
+        assert not await waiting.is_any_due(session)
+        assert (await admission.line_up(session)).heads == []
     assert await site.admit() == []
 
 
@@ -104,7 +104,7 @@ async def test_a_host_that_is_not_up_is_waited_for(database: Database) -> None:
     site = await Site(database).build(host={"status": up(state=HostState.UNREACHABLE)})
     import_id = await site.queue()
     assert await site.admit() == []
-    assert "unreachable" in ((await site.row(import_id)).queue_reason or "")
+    assert "unreachable" in await site.reason(import_id)
 
 
 async def test_a_missing_ability_fails_the_import_with_its_name(database: Database) -> None:
@@ -156,19 +156,7 @@ async def test_little_room_in_the_work_directory_is_waited_for(database: Databas
     site = await Site(database).build(host={"status": up(free_bytes=WORK_BYTES_AT_LEAST * 3 // 2)})
     first, second = await site.queue(), await site.queue(path="/srv/2.img")
     assert await site.admit() == [first]
-    assert "bytes free" in ((await site.row(second)).queue_reason or "")
-
-
-async def test_bytes_that_others_hold_are_told(database: Database) -> None:
-    site = await Site(database).build()
-    first, second = await site.queue(), await site.queue(path="/srv/2.img")
-    await site.admit()
-    one, two = await site.attempt(first), await site.attempt(second)
-    async with database.session() as session:
-        await admission.reserve_bytes(session, one.id, work_bytes=5 * GIB, target_bytes=7 * GIB)
-    async with database.session() as session:
-        found = await admission.reserve_bytes(session, two.id, work_bytes=GIB, target_bytes=GIB)
-    assert found == (5 * GIB, 7 * GIB)
+    assert "bytes free" in await site.reason(second)
 
 
 async def test_passes_that_run_together_give_no_slot_out_twice(database: Database) -> None:

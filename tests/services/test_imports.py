@@ -213,7 +213,7 @@ async def test_position_and_reason_of_what_waits(site: Site) -> None:
         rows = [await imports.get(session, import_id) for import_id in (low, high, later)]
         shown = await imports.publics(session, rows)
     queues = [item.queue for item in shown]
-    assert [queue.position if queue else None for queue in queues] == [3, 1, 2]
+    assert [queue.position if queue else None for queue in queues] == [2, 1, 3]
     assert queues[2] is not None
     assert "2999-01-01" in queues[2].reason
 

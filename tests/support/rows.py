@@ -105,12 +105,21 @@ class Site:
             return (await vm_import(session, domain, **members)).id
 
     async def admit(self) -> list[UUID]:
+        """One pass, as a worker makes it."""
+        async with self.database.reading() as session:
+            line = await admission.line_up(session)
         async with self.database.session() as session:
-            return (await admission.admit(session))[0]
+            return (await admission.admit(session, line))[0]
 
     async def row(self, import_id: UUID) -> VmImport:
         async with self.database.reading() as session:
             return await imports.get(session, import_id)
+
+    async def reason(self, import_id: UUID) -> str:
+        """Why it waits, as clients see it."""
+        async with self.database.reading() as session:
+            shown = await imports.public(session, await imports.get(session, import_id))
+        return shown.queue.reason if shown.queue else ""
 
     async def attempt(self, import_id: UUID) -> Attempt:
         async with self.database.reading() as session:

@@ -6,7 +6,8 @@ from app.jobs import facts
 from app.jobs.place import records
 from app.jobs.step import Again, MovedError, Turn
 from app.models.state import StepName
-from app.services import admission, attempts, imports, timeline, vm_names
+from app.services import attempts, imports, room, timeline, vm_names
+from app.services.room import Room
 
 ROOM_SECONDS = 15.0
 """How soon an import that fits only without the others looks for room again."""
@@ -18,8 +19,6 @@ class ReadConfig:
     async def do(self, turn: Turn) -> Again | None:
         """All checks. Raises the first refusal; MovedError when another proxy host may hold the source."""
         found = await _examine(turn)
-        for refused in refusals(found, turn.spec, others_work=0, others_target=0):
-            raise refused
         if (reason := await _reserve(turn, found)) is not None:
             return Again(ROOM_SECONDS, reason)
         async with turn.saving() as saved:
@@ -44,16 +43,17 @@ class ReadConfig:
 
 async def _reserve(turn: Turn, found: Examination) -> str | None:
     """Hold the bytes that the import needs; or, when others hold too many now, why it has to wait."""
+    needed = Room(found.work_bytes, found.target_bytes)
     async with turn.context.database.session() as session:
-        others_work, others_target = await admission.reserve_bytes(
-            session, turn.attempt_id, work_bytes=found.work_bytes, target_bytes=found.target_bytes
-        )
-        refused = refusals(found, turn.spec, others_work=others_work, others_target=others_target)
-        if not refused:
+        others = await room.ask(session, turn.attempt_id, needed)
+        # What others wrote into the work directory comes free with them; it alone is no reason to fail.
+        for refused in refusals(found, turn.spec, others_work=-others.work, others_target=0):
+            raise refused
+        refused_now = refusals(found, turn.spec, others_work=others.work, others_target=others.target)
+        if not refused_now:
             return None
-        # What waits must hold nothing, or two that wait for each other would wait for ever.
-        await admission.reserve_bytes(session, turn.attempt_id, work_bytes=0, target_bytes=0)
-    return f"{refused[0].detail} Other imports hold the rest."
+        await room.wait(session, turn.attempt_id, needed)
+    return f"{refused_now[0].detail} Other imports hold the rest, or have waited for longer."
 
 
 async def _examine(turn: Turn) -> Examination:
