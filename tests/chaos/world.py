@@ -31,7 +31,6 @@ STAND_IN = Path(__file__).parents[1] / "support" / "virt_v2v_stand_in.py"
 SETTINGS = {
     "V2V_IMPORT_STOP_GRACE_SECONDS": "3",
     "V2V_IMPORT_AUTOMATIC_RETRY_SECONDS": "2",
-    "V2V_IMPORT_HOST_CHECK_SECONDS": "5",
 }
 """The rest is as it comes: what is measured is what users have."""
 
