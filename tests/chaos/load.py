@@ -110,12 +110,12 @@ class Load:
         return [wanted for wanted in self.all if wanted.id and wanted.found is None]
 
     async def top_up(self, count: int) -> None:
-        """Start imports until so many are in flight: every second one is a long one."""
+        """Start imports until so many are in flight: most are long ones."""
         missing = count - len(self.in_flight())
         await asyncio.gather(*(self.start(seconds=self._duration()) for _ in range(missing)))
 
     def _duration(self) -> float:
-        is_long = self._chance.random() < 0.5
+        is_long = self._chance.random() < 0.65
         return self._chance.uniform(10, 30) if is_long else self._chance.uniform(1, 4)
 
     async def start(

@@ -17,7 +17,8 @@ from tests.chaos.world import World
 from tests.support.sse import Told
 from tests.support.waiting import until
 
-IN_FLIGHT = 6
+IN_FLIGHT = 8
+"""Started anew as they end, so that six are always there."""
 START_SECONDS = 60
 STEP_SECONDS = 10
 """How long is waited for the beginning of a step at which to strike."""
