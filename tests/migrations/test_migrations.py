@@ -21,7 +21,7 @@ from app.services import imports
 from tests.support import rows_0001
 from tests.support.database import PostgresServer
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
