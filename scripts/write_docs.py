@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what follows from the code in the documentation: problem codes, settings, the OpenAPI document.
+"""Writes what follows from the code in the documentation: codes, settings, the OpenAPI document.
 
 `--check` writes nothing and tells by its exit code whether the files are current.
 """
@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 import app  # noqa: E402  the checkout must be found first
 from app.api import openapi  # noqa: E402
+from app.concerns import RULES  # noqa: E402
 from app.errors import AppError, problem_classes  # noqa: E402
 from app.main import create_app  # noqa: E402
 from app.settings import Settings  # noqa: E402
@@ -33,6 +34,7 @@ def main() -> int:
 def _files() -> Iterator[tuple[str, Callable[[str], str]]]:
     """Each file, and how its text follows from the code and what it says now."""
     yield "problems.md", lambda before: _with_part(before, "problems", problems)
+    yield "concerns.md", lambda before: _with_part(before, "concerns", concerns)
     yield "operators.md", lambda before: _with_part(before, "settings", settings)
     yield "openapi.json", lambda _: openapi.text(create_app(Settings()))
 
@@ -78,6 +80,14 @@ def _load_all() -> None:
     for module in pkgutil.walk_packages(app.__path__, "app."):
         if not f"{module.name}.".startswith(PROGRAMS):
             importlib.import_module(module.name)
+
+
+def concerns() -> Iterator[str]:
+    """A table of every rule, the gravest first, with what to do about its findings."""
+    yield "| code | severity | title | what to do |"
+    yield "|---|---|---|---|"
+    for rule in RULES:
+        yield f"| `{rule.code}` | {rule.severity} | {rule.title} | {rule.hint} |"
 
 
 def settings() -> Iterator[str]:

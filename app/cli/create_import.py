@@ -24,6 +24,7 @@ class SourceKind(StrEnum):
     OVA = "ova"
     DISK = "disk"
     LIBVIRT_XML = "libvirt-xml"
+    VMX = "vmx"
 
 
 class Format(StrEnum):

@@ -1,10 +1,19 @@
 """Concerns: coded findings about source VMs. A family of rules is one file and one name in RULES."""
 
+from app.concerns.disks import DISKS
 from app.concerns.general import GENERAL
+from app.concerns.hardware import HARDWARE
 from app.concerns.rule import Rule
-from app.models.vm import Concern, VmConfig
+from app.concerns.security import SECURITY
+from app.models.vm import Concern, ConcernSeverity, VmConfig
 
-RULES: tuple[Rule, ...] = (*GENERAL,)
+_GRAVEST_FIRST = (ConcernSeverity.CRITICAL, ConcernSeverity.WARNING, ConcernSeverity.INFO)
+RULES: tuple[Rule, ...] = tuple(
+    sorted(
+        (*GENERAL, *SECURITY, *DISKS, *HARDWARE),
+        key=lambda rule: _GRAVEST_FIRST.index(rule.severity),
+    )
+)
 """Every rule, in the order in which its findings are told; the docs and `/v1/kinds` show this table."""
 
 

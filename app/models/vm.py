@@ -37,6 +37,14 @@ class Concern(_Frozen):
     nic_id: str | None = None
 
 
+class DiskMode(StrEnum):
+    """VMware's words: an independent disk is left out of snapshots, a nonpersistent one forgets."""
+
+    PERSISTENT = "persistent"
+    INDEPENDENT_PERSISTENT = "independent_persistent"
+    INDEPENDENT_NONPERSISTENT = "independent_nonpersistent"
+
+
 class SourceDisk(_Frozen):
     """A disk of a source VM. `id` names it in `disks[].source_disk_id` of an import; `path` is its file."""
 
@@ -47,6 +55,11 @@ class SourceDisk(_Frozen):
     format: str | None = None
     bus: str | None = None
     path: str | None = None
+    mode: DiskMode | None = None
+    is_shared: bool | None = None
+    """Whether other VMs may write to it, too: a shared bus, or `multi-writer`."""
+    is_raw_device: bool | None = None
+    """Raw device mapping (RDM): the VM's disk is a LUN or a device of its host."""
 
 
 class SourceNic(_Frozen):
@@ -70,6 +83,18 @@ class VmConfig(_Frozen):
     disks: tuple[SourceDisk, ...] = ()
     nics: tuple[SourceNic, ...] = ()
     has_snapshots: bool | None = None
+    hardware_version: str | None = None
+    """The virtual hardware's family and version: `vmx-19`."""
+    secure_boot: bool | None = None
+    has_tpm: bool | None = None
+    is_encrypted: bool | None = None
+    cpu_hot_add: bool | None = None
+    memory_hot_add: bool | None = None
+    nested_virtualization: bool | None = None
+    has_cpu_affinity: bool | None = None
+    passthrough_devices: tuple[str, ...] = ()
+    """The host's own devices that the VM was given (PCI, SCSI), by their names in its configuration."""
+    usb_devices: tuple[str, ...] = ()
     concerns: tuple[Concern, ...] = ()
 
     @property

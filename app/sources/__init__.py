@@ -9,15 +9,17 @@ from app.sources.base import Source
 from app.sources.disk import Disk, DiskSource
 from app.sources.libvirt_xml import LibvirtXml, LibvirtXmlSource
 from app.sources.ova import Ova, OvaSource
+from app.sources.vmx import Vmx, VmxSource
 
 SOURCES: tuple[Source[Any], ...] = (
     Disk(),
     LibvirtXml(),
     Ova(),
+    Vmx(),
 )
 
 SourceSpec = Annotated[
-    DiskSource | LibvirtXmlSource | OvaSource,
+    DiskSource | LibvirtXmlSource | OvaSource | VmxSource,
     Field(discriminator="kind"),
 ]
 

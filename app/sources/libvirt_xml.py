@@ -13,12 +13,11 @@ from app.models.vm import VmConfig
 from app.proxy.agent_client import HostAgent
 from app.sources.base import SourceReading
 from app.sources.images import looked_at
-from app.sources.plain_domain import plain_domain
-from app.sources.properties import included, not_offered
-from app.v2v.command import V2vFile, V2vInput
+from app.sources.plain_domain import given_as_domain
+from app.sources.properties import not_offered
+from app.v2v.command import V2vInput
 
 LONGEST_XML = 4 * 2**20
-FILE_NAME = "source.xml"
 
 
 class LibvirtXmlSource(Shape):
@@ -52,8 +51,4 @@ class LibvirtXml:
         self, spec: LibvirtXmlSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
     ) -> V2vInput:
         """Not the user's XML but one of ours: virt-v2v opens what was looked at, and nothing else."""
-        data = plain_domain(config, included(config.disks, properties))
-        return V2vInput(
-            argv=("-i", "libvirtxml", f"{attempt_dir}/{FILE_NAME}"),
-            files=(V2vFile(name=FILE_NAME, data=data),),
-        )
+        return given_as_domain(config, properties, attempt_dir)

@@ -1,20 +1,38 @@
-"""Writes the libvirt XML that virt-v2v is given: only what was looked at, nothing that came from outside."""
+"""Gives virt-v2v a VM as libvirt XML of ours: only what was looked at, nothing that came from outside."""
 
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from app.errors import InvalidSourceError
 from app.formats.xml_text import expressible, is_expressible
+from app.models.imports import ImportProperties
 from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
+from app.sources.properties import included
+from app.v2v.command import V2vFile, V2vInput
 
+FILE_NAME = "source.xml"
 CPU_COUNT = 1
 MEMORY_BYTES = 2 * 2**30
 BUSES = frozenset({"ide", "sata", "scsi", "virtio"})
 
 
-def plain_domain(config: VmConfig, disks: Sequence[SourceDisk]) -> bytes:
+def given_as_domain(
+    config: VmConfig, properties: ImportProperties, attempt_dir: str, *, hypervisor: str = "kvm"
+) -> V2vInput:
+    """The VM without the disks that are to be left out; `hypervisor` is whose it was, in libvirt's words.
+
+    Raises InvalidSourceError for a path that XML can't say.
+    """
+    data = plain_domain(config, included(config.disks, properties), hypervisor)
+    return V2vInput(
+        argv=("-i", "libvirtxml", f"{attempt_dir}/{FILE_NAME}"),
+        files=(V2vFile(name=FILE_NAME, data=data),),
+    )
+
+
+def plain_domain(config: VmConfig, disks: Sequence[SourceDisk], hypervisor: str) -> bytes:
     """The VM with only these disks. Raises InvalidSourceError for a path that XML can't say."""
-    domain = Element("domain", type="kvm")
+    domain = Element("domain", type=hypervisor)
     SubElement(domain, "name").text = expressible(config.name)
     # virt-v2v takes any number for KiB, whatever its unit.
     SubElement(domain, "memory", unit="KiB").text = str(-(-(config.memory_bytes or MEMORY_BYTES) // 1024))

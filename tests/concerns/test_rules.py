@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.concerns import RULES, assess
-from app.models.vm import ConcernSeverity, Firmware, PowerState, SourceDisk, SourceNic, VmConfig
+from app.models.vm import ConcernSeverity, DiskMode, Firmware, PowerState, SourceDisk, SourceNic, VmConfig
 
 DISK = SourceDisk(id="vda", label="root", capacity_bytes=2**30, path="/srv/a.qcow2")
 NIC = SourceNic(id="nic-1", mac="52:54:00:00:00:01", network="lan")
@@ -26,6 +26,11 @@ def found(**other: Any) -> list[tuple[str, ConcernSeverity, str | None]]:
     return [(one.code, one.severity, one.disk_id or one.nic_id) for one in concerns]
 
 
+def disk(**other: Any) -> dict[str, Any]:
+    """The VM's only disk, with something else about it."""
+    return {"disks": (DISK.model_copy(update=other),)}
+
+
 def test_a_vm_that_is_as_it_should_be_gives_no_concern() -> None:
     assert found() == []
 
@@ -44,12 +49,39 @@ def test_a_vm_that_is_as_it_should_be_gives_no_concern() -> None:
         ),
         ({"has_snapshots": True}, "snapshots_present", ConcernSeverity.WARNING, None),
         (
-            {"nics": (NIC, SourceNic(id="nic-2", mac=None, network=None))},
+            {"nics": (NIC, SourceNic(id="nic-2", mac="52:54:00:00:00:02", network=None))},
             "nic_without_network",
             ConcernSeverity.WARNING,
             "nic-2",
         ),
         ({"firmware": Firmware.UEFI}, "uefi_variables_lost", ConcernSeverity.WARNING, None),
+        ({"is_encrypted": True}, "vm_encrypted", ConcernSeverity.CRITICAL, None),
+        ({"has_tpm": True}, "tpm_content_lost", ConcernSeverity.WARNING, None),
+        ({"secure_boot": True}, "secure_boot_off", ConcernSeverity.WARNING, None),
+        (disk(is_raw_device=True), "disk_raw_device", ConcernSeverity.WARNING, "vda"),
+        (disk(is_shared=True), "disk_shared", ConcernSeverity.WARNING, "vda"),
+        (
+            disk(mode=DiskMode.INDEPENDENT_NONPERSISTENT),
+            "disk_nonpersistent",
+            ConcernSeverity.WARNING,
+            "vda",
+        ),
+        (disk(mode=DiskMode.INDEPENDENT_PERSISTENT), "disk_independent", ConcernSeverity.INFO, "vda"),
+        (disk(bus="nvme"), "disk_nvme", ConcernSeverity.INFO, "vda"),
+        ({"passthrough_devices": ("gpu0",)}, "passthrough_device", ConcernSeverity.WARNING, None),
+        ({"usb_devices": ("key",)}, "usb_device", ConcernSeverity.WARNING, None),
+        ({"hardware_version": "vmx-3"}, "hardware_version_unknown", ConcernSeverity.WARNING, None),
+        ({"hardware_version": "acme-1"}, "hardware_version_unknown", ConcernSeverity.WARNING, None),
+        ({"cpu_hot_add": True}, "hot_add", ConcernSeverity.INFO, None),
+        ({"memory_hot_add": True}, "hot_add", ConcernSeverity.INFO, None),
+        ({"nested_virtualization": True}, "nested_virtualization", ConcernSeverity.INFO, None),
+        ({"has_cpu_affinity": True}, "cpu_affinity", ConcernSeverity.INFO, None),
+        (
+            {"nics": (NIC.model_copy(update={"mac": None}),)},
+            "nic_without_mac",
+            ConcernSeverity.INFO,
+            "nic-1",
+        ),
         ({"nics": ()}, "no_nics", ConcernSeverity.INFO, None),
         ({"memory_bytes": None}, "resources_unknown", ConcernSeverity.INFO, None),
         ({"cpu_count": None}, "resources_unknown", ConcernSeverity.INFO, None),
@@ -62,7 +94,15 @@ def test_a_rule_finds_what_it_is_about(
 
 
 @pytest.mark.parametrize(
-    "other", [{"state": PowerState.UNKNOWN}, {"has_snapshots": None}, {"firmware": None}]
+    "other",
+    [
+        {"state": PowerState.UNKNOWN},
+        {"has_snapshots": None},
+        {"firmware": None},
+        {"hardware_version": "vmx-19"},
+        {"hardware_version": "virtualbox-2.2"},
+        disk(mode=DiskMode.PERSISTENT, is_shared=False, is_raw_device=False),
+    ],
 )
 def test_what_is_unknown_is_no_concern(other: dict[str, Any]) -> None:
     assert found(**other) == []
