@@ -353,6 +353,28 @@ class InvalidSourceError(ImportFailureError):
     code, title = "invalid_source", "The source is not what its kind says"
 
 
+class DiskMissingError(InvalidSourceError):
+    code, title = "disk_missing", "A disk that the VM's description names is not there"
+    hint = "Complete the source, or leave the disk out with `include: false`."
+
+
+class SourceTruncatedError(InvalidSourceError):
+    code, title = "source_truncated", "The source ends too early"
+    hint = "It was probably not copied whole: compare its size with the original's."
+
+
+class UnsafeArchiveError(InvalidSourceError):
+    code, title = "unsafe_archive", "The archive holds what an OVA never does"
+    hint = (
+        "Links, devices, sparse members, names that come twice or lead outside are refused; "
+        "export the VM anew, or pack its plain files with `tar`."
+    )
+
+
+class MalformedXmlError(InvalidSourceError):
+    code, title = "malformed_xml", "The VM's description is no harmless, well-formed XML"
+
+
 class UnsafeImageError(ImportFailureError):
     code, title = "unsafe_image", "A disk image refers to something outside its own directory"
     hint = "Flatten the image (`qemu-img convert`) and import the result."

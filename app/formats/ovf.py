@@ -16,6 +16,7 @@ CONTROLLERS: Final = {"5": "ide", "6": "scsi", "20": "sata"}
 SYSTEMS: Final = frozenset({"VirtualSystem", "Content"})
 """`Content` is what oVirt writes."""
 LONGEST_LABEL: Final = 255
+COMPRESSIONS: Final = frozenset({"identity", "gzip"})
 ITEMS: Final = frozenset({"Item", "StorageItem", "EthernetPortItem"})
 
 
@@ -30,8 +31,20 @@ class OvfContents:
         """The only VM. Raises InvalidSourceError when there are several."""
         if len(self.configs) == 1:
             return self.configs[0]
-        names = ", ".join(repr(config.id) for config in self.configs)
-        raise InvalidSourceError(f"The OVF holds {len(self.configs)} VMs ({names}); virt-v2v takes one.")
+        raise InvalidSourceError(
+            f"The OVF holds {len(self.configs)} VMs ({self._ids}); `vm_id` chooses one of them."
+        )
+
+    def config_of(self, vm_id: str) -> VmConfig:
+        """The VM of that id. Raises InvalidSourceError when there is none, or more than one."""
+        found = [config for config in self.configs if config.id == vm_id]
+        if len(found) != 1:
+            raise InvalidSourceError(f"The OVF holds {len(found)} VMs {vm_id!r}; its VMs are {self._ids}.")
+        return found[0]
+
+    @property
+    def _ids(self) -> str:
+        return ", ".join(repr(config.id) for config in self.configs)
 
 
 def read_ovf(data: bytes) -> OvfContents:
@@ -46,15 +59,11 @@ def read_ovf(data: bytes) -> OvfContents:
     return OvfContents(tuple(_config(system, files, disks) for system in systems))
 
 
-def _files(envelope: Element) -> dict[str, str]:
-    """File names by their ids."""
+def _files(envelope: Element) -> dict[str, Element]:
+    """The files by their ids."""
     references = xml.child(envelope, "References")
     found = [] if references is None else list(xml.children(references, "File"))
-    return {
-        identifier: href
-        for file in found
-        if (identifier := xml.attribute(file, "id")) and (href := xml.attribute(file, "href"))
-    }
+    return {identifier: file for file in found if (identifier := xml.attribute(file, "id"))}
 
 
 def _disks_by_id(envelope: Element) -> dict[str, Element]:
@@ -62,7 +71,7 @@ def _disks_by_id(envelope: Element) -> dict[str, Element]:
     return {identifier: disk for disk in found if (identifier := xml.attribute(disk, "diskId"))}
 
 
-def _config(system: Element, files: dict[str, str], disks: dict[str, Element]) -> VmConfig:
+def _config(system: Element, files: dict[str, Element], disks: dict[str, Element]) -> VmConfig:
     items = [element for element in system.iter() if _is_item(element)]
     name = xml.text(system, "Name") or xml.attribute(system, "id")
     if name is None:
@@ -102,11 +111,12 @@ def _memory_bytes(items: list[Element]) -> int | None:
     return None
 
 
-def _firmware(system: Element) -> Firmware:
+def _firmware(system: Element) -> Firmware | None:
+    """None where it isn't told: virt-v2v then looks at the disks."""
     for element in system.iter():
         if xml.local(element.tag) == "Config" and xml.attribute(element, "key") == "firmware":
             return Firmware.UEFI if xml.attribute(element, "value") == "efi" else Firmware.BIOS
-    return Firmware.BIOS
+    return None
 
 
 def _os(system: Element) -> str | None:
@@ -114,7 +124,9 @@ def _os(system: Element) -> str | None:
     return xml.text(section, "Description") or xml.attribute(section, "osType")
 
 
-def _disks(items: list[Element], files: dict[str, str], disks: dict[str, Element]) -> Iterator[SourceDisk]:
+def _disks(
+    items: list[Element], files: dict[str, Element], disks: dict[str, Element]
+) -> Iterator[SourceDisk]:
     """In the order in which virt-v2v reads them: the document's."""
     buses = {
         xml.text(item, "InstanceID") or xml.text(item, "InstanceId"): bus
@@ -142,18 +154,28 @@ def _described(item: Element, number: int, disks: dict[str, Element]) -> Element
 
 
 def _disk(
-    item: Element, described: Element, files: dict[str, str], buses: dict[str | None, str]
+    item: Element, described: Element, files: dict[str, Element], buses: dict[str | None, str]
 ) -> SourceDisk:
     identifier = xml.attribute(described, "diskId") or ""
     label = xml.text(item, "ElementName") or xml.text(item, "Caption") or identifier
+    file = files.get(xml.attribute(described, "fileRef") or "")
     return SourceDisk(
         id=identifier,
         label=label[:LONGEST_LABEL],
         capacity_bytes=_capacity_bytes(described),
         used_bytes=numbers.size_bytes(_given(described, "populatedSize"), 1, "The populated size"),
         bus=buses.get(xml.text(item, "Parent")),
-        path=files.get(xml.attribute(described, "fileRef") or ""),
+        path=xml.attribute(file, "href") or None,
+        compression=_compression(file),
     )
+
+
+def _compression(file: Element | None) -> str | None:
+    """Raises InvalidSourceError for one that virt-v2v, too, can't unpack."""
+    name = xml.attribute(file, "compression") or "identity"
+    if name not in COMPRESSIONS:
+        raise InvalidSourceError(f"A file of the OVF is compressed in an unknown way, {name[:40]!r}.")
+    return None if name == "identity" else name
 
 
 def _capacity_bytes(disk: Element) -> int | None:

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from app.errors import InvalidSourceError
+from app.errors import MalformedXmlError
 
 LARGEST_BYTES: Final = 8 * 2**20
 DEEPEST: Final = 100
@@ -26,9 +26,9 @@ class _BoundedTree(TreeBuilder):
         self._depth += 1
         self._elements += 1
         if self._depth > DEEPEST:
-            raise InvalidSourceError(f"The XML is nested deeper than {DEEPEST} levels.")
+            raise MalformedXmlError(f"The XML is nested deeper than {DEEPEST} levels.")
         if self._elements > MOST_ELEMENTS:
-            raise InvalidSourceError(f"The XML has more than {MOST_ELEMENTS} elements.")
+            raise MalformedXmlError(f"The XML has more than {MOST_ELEMENTS} elements.")
         return super().start(tag, attrs)
 
     def end(self, tag: str) -> Element:
@@ -37,17 +37,17 @@ class _BoundedTree(TreeBuilder):
 
 
 def parse(data: bytes) -> Element:
-    """The root element. Raises InvalidSourceError for what isn't well-formed, or isn't harmless."""
+    """The root element. Raises MalformedXmlError for what isn't well-formed, or isn't harmless."""
     if len(data) > LARGEST_BYTES:
-        raise InvalidSourceError(f"The XML has {len(data)} bytes; {LARGEST_BYTES} are the most.")
+        raise MalformedXmlError(f"The XML has {len(data)} bytes; {LARGEST_BYTES} are the most.")
     parser = DefusedXMLParser(target=_BoundedTree(), forbid_dtd=True)
     try:
         parser.feed(data)
         root: Element = parser.close()
     except DefusedXmlException as error:
-        raise InvalidSourceError("The XML has a document type or entities; neither is accepted.") from error
+        raise MalformedXmlError("The XML has a document type or entities; neither is accepted.") from error
     except (ParseError, ValueError, LookupError) as error:
-        raise InvalidSourceError(f"The XML is malformed: {error}.") from error
+        raise MalformedXmlError(f"The XML is malformed: {error}.") from error
     return root
 
 

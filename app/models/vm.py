@@ -55,6 +55,12 @@ class SourceDisk(_Frozen):
     format: str | None = None
     bus: str | None = None
     path: str | None = None
+    file_bytes: int | None = None
+    """The size of its file."""
+    compression: str | None = None
+    """How its file is packed: `gzip`."""
+    checksum: str | None = None
+    """What its file is to hold, where somebody wrote that down: `sha256:…`."""
     mode: DiskMode | None = None
     is_shared: bool | None = None
     """Whether other VMs may write to it, too: a shared bus, or `multi-writer`."""

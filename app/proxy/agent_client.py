@@ -75,6 +75,8 @@ class ImageInfo(_Answer):
     format: str
     virtual_bytes: int
     actual_bytes: int
+    compression: str | None = None
+    """`gzip` where the image is compressed by itself; it was then looked at by its beginning."""
 
 
 class TarMember(_Answer):
@@ -217,6 +219,11 @@ class HostAgent:
         answer = await self._ask("tar_image_info", SLOW_SECONDS, path=path, member=member, roots=list(roots))
         return read_as(ImageInfo, answer)
 
+    async def gzip_image_info(self, path: str, *, roots: Sequence[str]) -> ImageInfo:
+        """A disk image compressed with gzip, from its beginning alone. Raises as `image_info`."""
+        answer = await self._ask("gzip_image_info", path=path, roots=list(roots))
+        return ImageInfo.model_validate(answer)
+
     async def probe_dir(self, path: str) -> SpaceInfo:
         """Really write, read and delete 4 KiB in a storage directory. Raises DomainUnusableError."""
         return read_as(SpaceInfo, await self._ask("probe_dir", path=path))
@@ -266,8 +273,11 @@ class HostAgent:
         *,
         environment: Mapping[str, str],
         secret_files: Sequence[str],
+        preparation: Mapping[str, Any] | None = None,
     ) -> JobStatus:
         """Start virt-v2v detached, at most once an attempt: when it was started before, say how it is.
+
+        `preparation` is an order for `app.proxy.agent.ova_disks`, carried out in the job before virt-v2v.
 
         `secret_files` (names in the attempt's directory) are removed when its process group is gone.
         Raises FencedError, VirtV2vMissingError; after `stop` nothing is started any more.
@@ -279,6 +289,7 @@ class HostAgent:
             argv=list(argv),
             environment=dict(environment),
             secret_files=list(secret_files),
+            preparation=preparation,
         )
         return read_as(JobStatus, answer)
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.errors import (
     AppError,
+    DiskMissingError,
     DomainUnusableError,
     FencedError,
     HostCommandError,
@@ -15,8 +16,10 @@ from app.errors import (
     PythonMissingError,
     SourceNotAllowedError,
     SourceNotFoundError,
+    SourceTruncatedError,
     SourceUnreadableError,
     SudoRefusedError,
+    UnsafeArchiveError,
     UnsafeImageError,
     VirtV2vMissingError,
     WorkDirUnusableError,
@@ -29,6 +32,7 @@ STRANGE = "The host agent answered something that this program doesn't know."
 _ERRORS: dict[str, type[AppError]] = {
     kind.code: kind
     for kind in (
+        DiskMissingError,
         DomainUnusableError,
         FencedError,
         HostCommandError,
@@ -37,8 +41,10 @@ _ERRORS: dict[str, type[AppError]] = {
         PythonMissingError,
         SourceNotAllowedError,
         SourceNotFoundError,
+        SourceTruncatedError,
         SourceUnreadableError,
         SudoRefusedError,
+        UnsafeArchiveError,
         UnsafeImageError,
         VirtV2vMissingError,
         WorkDirUnusableError,

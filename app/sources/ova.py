@@ -1,13 +1,13 @@
 """A VM in an OVA: a tar, a compressed tar, or the folder that one was extracted to."""
 
+import hashlib
 import posixpath
-from collections.abc import Collection, Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from app.errors import InvalidSourceError
-from app.formats import xml
+from app.errors import DiskMissingError, InvalidSourceError
 from app.formats.ovf import read_ovf
 from app.models.common import HostPath, NoNul, Shape
 from app.models.imports import ImportProperties
@@ -16,14 +16,19 @@ from app.proxy.agent_client import HostAgent
 from app.sources.base import SourceReading
 from app.sources.images import check_number
 from app.sources.ova_files import OvaFiles, files_of
-from app.sources.ova_manifest import names_in
-from app.sources.properties import left_out, not_offered
+from app.sources.ova_manifest import checksums_in
+from app.sources.plain_domain import given_as_domain
+from app.sources.properties import excluded, not_offered
 from app.v2v.command import V2vInput
+from app.v2v.failures import ChecksumMismatchError
 
 LONGEST_OVF = 4 * 2**20
 LONGEST_MANIFEST = 2**20
 SURE_FORMATS = frozenset({"vmdk", "qcow2"})
-"""virt-v2v lets qemu guess a disk's format: only these begin with a mark that can't be another's."""
+"""What begins with a mark that can't be another's: a damaged VMDK would pass for a raw disk."""
+UNPACKED_MORE_BYTES = 64 * 2**20
+UNPACKED_MORE_PART = 16
+"""An image may take more than the disk in it: its tables, a part of its size, and something besides."""
 
 
 class OvaSource(Shape):
@@ -40,30 +45,47 @@ class Ova:
     Spec: type[OvaSource] = OvaSource
 
     def abilities(self, spec: OvaSource) -> frozenset[str]:
-        return frozenset({"input:ova"})
+        return frozenset({"input:libvirtxml"})
 
     async def read(
         self, spec: OvaSource, agent: HostAgent, roots: Sequence[str], *, without: Collection[str] = ()
     ) -> SourceReading:
         files = await files_of(spec.path, agent, roots)
         ovf = _ovf_name(files)
-        config = _vm(await files.read(ovf, limit_bytes=LONGEST_OVF), spec.vm_id)
-        check_number(config.disks)
-        await _check_manifests(files)
-        folder = posixpath.dirname(ovf)
-        disks = tuple([await _looked_at(files, disk, folder) for disk in config.disks])
-        unpacked = sum(disk.capacity_bytes or 0 for disk in disks if (disk.path or "").endswith(".gz"))
+        data = await files.read(ovf, limit_bytes=LONGEST_OVF)
+        contents = read_ovf(data)
+        config = contents.config if spec.vm_id is None else contents.config_of(spec.vm_id)
+        _check_disks(config.disks)
+        checksums = await _checksums(files)
+        _compare(ovf, data, checksums)
+        disks = [
+            disk if disk.id in without else await _looked_at(files, disk, posixpath.dirname(ovf), checksums)
+            for disk in config.disks
+        ]
         return SourceReading(
-            config=config.model_copy(update={"disks": disks}), work_bytes=files.work_bytes + unpacked
+            config=config.model_copy(update={"disks": tuple(disks)}),
+            work_bytes=sum(_unpacked_bytes(disk, files) for disk in disks if disk.id not in without),
         )
 
     def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
-        return not_offered(properties) + left_out(properties, "virt-v2v imports all disks of an OVA.")
+        return not_offered(properties)
 
     def input(
         self, spec: OvaSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
     ) -> V2vInput:
-        return V2vInput(argv=("-i", "ova", spec.path))
+        """Not `-i ova`, which takes one VM, all of its disks, and OVF 1; docs/decisions.md has the rest."""
+        without = excluded(properties)
+        images = {disk.id: _image(disk, number) for number, disk in enumerate(config.disks, start=1)}
+        given = given_as_domain(
+            config.model_copy(update={"disks": _given(config, images, attempt_dir)}),
+            properties,
+            attempt_dir,
+            hypervisor="vmware",
+        )
+        orders = [_order(disk, images[disk.id]) for disk in config.disks if disk.id not in without]
+        needed = [order for order in orders if order["image"] or order["checksum"]]
+        preparation = {"path": spec.path, "disks": needed} if needed else None
+        return V2vInput(given.argv, given.files, preparation=preparation)
 
 
 def _ovf_name(files: OvaFiles) -> str:
@@ -71,31 +93,33 @@ def _ovf_name(files: OvaFiles) -> str:
     if len(found) != 1:
         told = f"{len(found)} OVF files ({', '.join(found)})" if found else "no OVF file"
         raise InvalidSourceError(f"An OVA has one OVF file; this has {told}.")
-    if not found[0].endswith(".ovf"):
-        raise InvalidSourceError(f"virt-v2v finds only a name that ends in `.ovf`; rename {found[0]!r}.")
     return found[0]
 
 
-def _vm(data: bytes, vm_id: str | None) -> VmConfig:
-    """The OVF's only VM. Raises InvalidSourceError when it isn't the one that was asked for."""
-    contents = read_ovf(data)
-    known = ", ".join(repr(config.id) for config in contents.configs)
-    if vm_id is not None and vm_id not in {config.id for config in contents.configs}:
-        raise InvalidSourceError(f"The OVA holds no VM {vm_id!r}; it holds {known}.")
-    if xml.child(xml.parse(data), "VirtualSystem") is None:
-        raise InvalidSourceError(
-            f"The OVF keeps its VMs ({known}) where virt-v2v finds none: it takes one that stands by itself."
-        )
-    return contents.config
+def _check_disks(disks: Sequence[SourceDisk]) -> None:
+    """Raises InvalidSourceError."""
+    check_number(disks)
+    paths = [disk.path for disk in disks if disk.path]
+    if len(set(paths)) < len(paths):
+        raise InvalidSourceError("Two disks of the VM are kept in one file of the OVA.")
 
 
-async def _check_manifests(files: OvaFiles) -> None:
-    """Raises InvalidSourceError for a named file that isn't there; virt-v2v compares the checksums."""
-    for manifest in sorted(name for name in files.names if name.endswith(".mf")):
+async def _checksums(files: OvaFiles) -> dict[str, str]:
+    """By the files' paths within the OVA. What is named and isn't there may be what the VM doesn't need."""
+    found: dict[str, str] = {}
+    for manifest in sorted(name for name in files.names if name.lower().endswith(".mf")):
+        data = await files.read(manifest, limit_bytes=LONGEST_MANIFEST)
         folder = posixpath.dirname(manifest)
-        for name in names_in(await files.read(manifest, limit_bytes=LONGEST_MANIFEST)):
-            if files.lacks(_inside(folder, name)):
-                raise InvalidSourceError(f"The OVA lacks {name!r}, which its manifest names.")
+        found |= {
+            posixpath.normpath(posixpath.join(folder, name)): it for name, it in checksums_in(data).items()
+        }
+    return found
+
+
+def _compare(name: str, data: bytes, checksums: Mapping[str, str]) -> None:
+    algorithm, _, expected = checksums.get(name, "").partition(":")
+    if expected and hashlib.new(algorithm, data).hexdigest() != expected:
+        raise ChecksumMismatchError(f"The {algorithm} checksum of {name!r} does not match the manifest.")
 
 
 def _inside(folder: str, name: str) -> str:
@@ -106,20 +130,67 @@ def _inside(folder: str, name: str) -> str:
     return path
 
 
-async def _looked_at(files: OvaFiles, disk: SourceDisk, folder: str) -> SourceDisk:
+async def _looked_at(
+    files: OvaFiles, disk: SourceDisk, folder: str, checksums: Mapping[str, str]
+) -> SourceDisk:
+    """The disk with its true format and size, and the place where the host's agent finds it."""
     if not disk.path:
-        raise InvalidSourceError(f"Disk {disk.label!r} has no file in the OVA.")
+        raise DiskMissingError(f"Disk {disk.label!r} has no file in the OVA.")
     name = _inside(folder, disk.path)
-    image = await files.image(name)
+    image = await files.image(name, disk.compression)
     if image.format not in SURE_FORMATS:
         raise InvalidSourceError(
             f"The OVA's disk {name!r} is of format {image.format!r}; VMDK and QCOW2 are what can be imported."
         )
     return disk.model_copy(
         update={
-            "path": name,
+            "path": files.place(name),
             "format": image.format,
             "capacity_bytes": image.virtual_bytes,
             "used_bytes": disk.used_bytes or image.actual_bytes,
+            "file_bytes": image.actual_bytes,
+            "compression": image.compression,
+            "checksum": checksums.get(name),
         }
     )
+
+
+def _unpacked_bytes(disk: SourceDisk, files: OvaFiles) -> int:
+    """What the disk takes in the work directory before virt-v2v starts."""
+    return _most_bytes(disk) if disk.compression or files.is_compressed else 0
+
+
+def _most_bytes(disk: SourceDisk) -> int:
+    """What the disk may take when it is unpacked; how much that is a compressed file doesn't tell."""
+    if not disk.compression:
+        return disk.file_bytes or 0
+    capacity = disk.capacity_bytes or 0
+    return capacity + capacity // UNPACKED_MORE_PART + UNPACKED_MORE_BYTES
+
+
+def _image(disk: SourceDisk, number: int) -> str | None:
+    """What stands for the disk in the attempt's directory; a plain file of a folder stands for itself."""
+    is_plain_file = (disk.path or "").startswith("/") and not disk.compression
+    return None if is_plain_file else f"disk-{number}.qcow2"
+
+
+def _given(config: VmConfig, images: Mapping[str, str | None], attempt_dir: str) -> tuple[SourceDisk, ...]:
+    """The disks as virt-v2v finds them."""
+    return tuple(
+        disk.model_copy(update={"path": f"{attempt_dir}/{images[disk.id]}", "format": "qcow2"})
+        if images[disk.id]
+        else disk
+        for disk in config.disks
+    )
+
+
+def _order(disk: SourceDisk, image: str | None) -> dict[str, Any]:
+    """What the host's agent has to do for the disk (`Disk` in app/proxy/agent/ova_disks.py)."""
+    return {
+        "file": disk.path,
+        "format": disk.format,
+        "checksum": disk.checksum,
+        "compression": disk.compression,
+        "limit_bytes": _most_bytes(disk),
+        "image": image,
+    }

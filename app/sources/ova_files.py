@@ -5,27 +5,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.errors import InvalidSourceError, SourceNotFoundError
+from app.errors import DiskMissingError, InvalidSourceError, SourceNotFoundError
 from app.proxy.agent_client import HostAgent, ImageInfo, PathKind
 
 
 class OvaFiles(Protocol):
-    """Names are relative to the OVA; `work_bytes` is what virt-v2v unpacks into the host's work directory."""
+    """Names are relative to the OVA; `is_compressed`: it can only be read from its beginning."""
 
     @property
     def names(self) -> frozenset[str]: ...
 
     @property
-    def work_bytes(self) -> int: ...
+    def is_compressed(self) -> bool: ...
 
-    def lacks(self, name: str) -> bool:
-        """Whether it is sure that there is no such file."""
+    def place(self, name: str) -> str:
+        """How the host's agent is to be told of the file."""
 
     async def read(self, name: str, *, limit_bytes: int) -> bytes:
         """A whole file. Raises InvalidSourceError when it isn't there or too long."""
 
-    async def image(self, name: str) -> ImageInfo:
-        """A disk image, looked at safely. Raises InvalidSourceError, UnsafeImageError."""
+    async def image(self, name: str, compression: str | None) -> ImageInfo:
+        """A disk image, looked at safely. Raises DiskMissingError, InvalidSourceError, UnsafeImageError."""
 
 
 async def files_of(path: str, agent: HostAgent, roots: Sequence[str]) -> OvaFiles:
@@ -36,10 +36,7 @@ async def files_of(path: str, agent: HostAgent, roots: Sequence[str]) -> OvaFile
     if found.kind is not PathKind.FILE:
         raise InvalidSourceError(f"{path!r} is neither a file nor a folder.")
     index = await agent.tar_list(path, roots=roots)
-    sizes = {member.name: member.size_bytes for member in index.members}
-    # virt-v2v reads the disks of a plain tar where they lie, and unpacks a compressed one whole.
-    work_bytes = sum(sizes.values()) if index.compressed else 0
-    return _Tar(path, agent, roots, frozenset(sizes), work_bytes)
+    return _Tar(path, agent, roots, frozenset(member.name for member in index.members), index.compressed)
 
 
 @dataclass(frozen=True)
@@ -48,18 +45,21 @@ class _Tar:
     agent: HostAgent
     roots: Sequence[str]
     names: frozenset[str]
-    work_bytes: int
+    is_compressed: bool
 
-    def lacks(self, name: str) -> bool:
-        return name not in self.names
+    def place(self, name: str) -> str:
+        return name
 
     async def read(self, name: str, *, limit_bytes: int) -> bytes:
         return await self.agent.tar_read(self.path, name, roots=self.roots, limit_bytes=limit_bytes)
 
-    async def image(self, name: str) -> ImageInfo:
+    async def image(self, name: str, compression: str | None) -> ImageInfo:
         if name not in self.names:
-            raise InvalidSourceError(f"The OVA lacks the disk {name!r} that its OVF names.")
-        return await self.agent.tar_image_info(self.path, name, roots=self.roots)
+            raise DiskMissingError(f"The OVA lacks the disk {name!r} that its OVF names.")
+        image = await self.agent.tar_image_info(self.path, name, roots=self.roots)
+        if compression and not image.compression:
+            raise InvalidSourceError(f"{name!r} is not compressed with {compression}, as the OVF says.")
+        return image
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,17 @@ class _Folder:
     roots: Sequence[str]
     names: frozenset[str]
     """Of the folder itself; disks may also lie in folders below."""
-    work_bytes: int = 0
+    is_compressed: bool = False
 
-    def lacks(self, name: str) -> bool:
-        return "/" not in name and name not in self.names
+    def place(self, name: str) -> str:
+        return posixpath.join(self.path, name)
 
     async def read(self, name: str, *, limit_bytes: int) -> bytes:
-        return await self.agent.read(self._path(name), roots=self.roots, limit_bytes=limit_bytes)
+        return await self.agent.read(self.place(name), roots=self.roots, limit_bytes=limit_bytes)
 
-    async def image(self, name: str) -> ImageInfo:
+    async def image(self, name: str, compression: str | None) -> ImageInfo:
+        look = self.agent.gzip_image_info if compression else self.agent.image_info
         try:
-            return await self.agent.image_info(self._path(name), roots=self.roots)
+            return await look(self.place(name), roots=self.roots)
         except SourceNotFoundError as error:
-            raise InvalidSourceError(f"The OVA lacks the disk {name!r} that its OVF names.") from error
-
-    def _path(self, name: str) -> str:
-        return posixpath.join(self.path, name)
+            raise DiskMissingError(f"The OVA lacks the disk {name!r} that its OVF names.") from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from pydantic import SecretStr
 
@@ -32,11 +32,12 @@ class V2vFile:
 
 @dataclass(frozen=True)
 class V2vInput:
-    """The `-i` half of a command line."""
+    """The `-i` half of a command line, and what the host's agent makes ready before virt-v2v starts."""
 
     argv: tuple[str, ...]
     files: tuple[V2vFile, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    preparation: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Command:
     masked: tuple[str, ...]
     files: tuple[V2vFile, ...]
     environment: Mapping[str, str]
+    preparation: Mapping[str, Any] | None = None
 
 
 def build_argv(
@@ -93,7 +95,7 @@ def build_argv(
         *(part for file in keys for part in ("--key", f"all:file:{attempt_dir}/{file.name}")),
     )
     environment = {"LIBGUESTFS_BACKEND": "direct", **source.environment, **target.environment}
-    return Command(argv, argv, (*source.files, *target.files, *keys), environment)
+    return Command(argv, argv, (*source.files, *target.files, *keys), environment, source.preparation)
 
 
 def is_machine_readable(features: Features) -> bool:

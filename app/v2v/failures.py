@@ -215,6 +215,18 @@ class SourceBusyError(KnownFailureError):
     )
 
 
+class ChecksumMismatchError(KnownFailureError):
+    code, title = "checksum_mismatch", "A file of the OVA is not what its manifest says"
+    hint = "It was damaged on its way, or changed since the export: copy or export it anew."
+    pattern = r"checksum of .* does not match"
+
+
+class UnpacksTooLargeError(KnownFailureError):
+    code, title = "unpacks_too_large", "A compressed disk is larger than what it is said to hold"
+    hint = "Such a file may be made to fill the proxy host's disk. Unpack it by hand if it is to be trusted."
+    pattern = r"unpacks to more than \d+ bytes"
+
+
 class OvaUnreadableError(KnownFailureError):
     code, title = "ova_unreadable", "virt-v2v can't read the OVA"
     hint = "Check the archive: one `.ovf`, its disks, and a manifest whose checksums fit."
@@ -281,8 +293,10 @@ CATALOGUE: Final[tuple[type[KnownFailureError], ...]] = (
     NotStartedError,
     SourceRunningError,
     SourceLoginError,
-    OvaUnreadableError,
+    ChecksumMismatchError,
+    UnpacksTooLargeError,
     HostNoSpaceError,
+    OvaUnreadableError,
     HostMemoryError,
     HostApplianceError,
     InitramfsError,

@@ -3,6 +3,8 @@
 from typing import Final
 
 STAGES: Final = (
+    ("Checking the checksum", "checking_source"),
+    ("Unpacking", "unpacking_source"),
     ("Setting up the source", "setting_up_source"),
     ("Opening the source", "opening_source"),
     ("Creating an overlay", "creating_overlay"),
@@ -28,7 +30,7 @@ STAGES: Final = (
     ("Creating output metadata", "creating_metadata"),
     ("Finishing off", "finishing"),
 )
-"""How virt-v2v 1.x to 2.10 begin a stage's text, and our name for it."""
+"""How virt-v2v 1.x to 2.10, and before it our preparation, begin a stage's text, and our name for it."""
 UNKNOWN: Final = "other"
 
 

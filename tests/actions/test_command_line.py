@@ -31,7 +31,8 @@ CONFIG = VmConfig(
 SOURCES: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"kind": "disk", "path": "/srv/a b.qcow2"}, ("-i", "disk", "/srv/a b.qcow2", "-if", "qcow2")),
     ({"kind": "libvirt_xml", "path": "/srv/a.xml"}, ("-i", "libvirtxml", "/w/attempt/source.xml")),
-    ({"kind": "ova", "path": "/srv/-a $(b).ova"}, ("-i", "ova", "/srv/-a $(b).ova")),
+    ({"kind": "ova", "path": "/srv/-a $(b).ova"}, ("-i", "libvirtxml", "/w/attempt/source.xml")),
+    ({"kind": "vmx", "path": "/srv/a.vmx"}, ("-i", "libvirtxml", "/w/attempt/source.xml")),
 ]
 DOMAINS = [
     ("directory", {"path": "/srv/images"}, "local"),

@@ -50,6 +50,7 @@ def test_an_export_of_vsphere_is_read() -> None:
                 capacity_bytes=5 * GIB,
                 bus="sata",
                 path="web-1-disk2.vmdk.gz",
+                compression="gzip",
             ),
         ),
         nics=(SourceNic(id="nic-1", mac=None, network="VM Network", model="VmxNet3"),),
@@ -75,7 +76,7 @@ def test_version_0_9_is_read() -> None:
 
 def test_version_2_0_is_read_whatever_its_prefixes() -> None:
     found = config("ovf-2.0.ovf")
-    assert (found.cpu_count, found.memory_bytes, found.firmware) == (2, 3 * GIB, Firmware.BIOS)
+    assert (found.cpu_count, found.memory_bytes, found.firmware) == (2, 3 * GIB, None)
     assert [(disk.id, disk.path, disk.capacity_bytes) for disk in found.disks] == [("d", "new.vmdk", None)]
     assert found.nics == (SourceNic(id="nic-1", mac="02:00:00:00:00:01", network="lan"),)
 
@@ -84,8 +85,22 @@ def test_an_os_without_a_description_is_named_by_its_type() -> None:
     assert changed("<Description>Debian GNU/Linux 10 (64-bit)</Description>", "").os == "debian10_64Guest"
 
 
-def test_without_a_word_on_firmware_it_is_bios() -> None:
-    assert changed('vmw:key="firmware"', 'vmw:key="other"').firmware is Firmware.BIOS
+def test_without_a_word_on_firmware_it_is_unknown() -> None:
+    assert changed('vmw:key="firmware"', 'vmw:key="other"').firmware is None
+
+
+def test_one_of_several_vms_is_chosen_by_its_id() -> None:
+    contents = read_ovf(ovf_collection(["web", "db", "db"]))
+    assert contents.config_of("web").disks[0].path == "disk1.vmdk"
+    for vm_id in ("db", "other"):
+        with pytest.raises(InvalidSourceError, match=r"'web', 'db', 'db'"):
+            contents.config_of(vm_id)
+
+
+def test_an_unknown_compression_is_refused() -> None:
+    with pytest.raises(InvalidSourceError, match="zstd"):
+        changed('ovf:compression="gzip"', 'ovf:compression="zstd"')
+    assert changed('ovf:compression="gzip"', 'ovf:compression="identity"').disks[1].compression is None
 
 
 def test_what_is_not_told_is_unknown() -> None:

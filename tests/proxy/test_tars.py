@@ -165,7 +165,7 @@ async def test_a_compressed_image_is_described_by_its_beginning(archives: Archiv
 
 async def test_a_compressed_raw_image_is_refused_with_a_way_out(archives: Archives) -> None:
     archives.pack({"disk.gz": gzip.compress(bytes(MIB))})
-    with pytest.raises(InvalidSourceError, match="Unpack the archive"):
+    with pytest.raises(InvalidSourceError, match="Unpack it"):
         await archives.image("disk.gz")
 
 

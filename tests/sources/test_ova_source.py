@@ -1,20 +1,29 @@
 """OVAs as a source, looked at by the real agent: tars, compressed tars and folders."""
 
+import gzip
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from app.errors import (
+    DiskMissingError,
     InvalidSourceError,
+    MalformedXmlError,
     SourceNotAllowedError,
     SourceNotFoundError,
+    SourceTruncatedError,
     UnsafeImageError,
 )
+from app.models.vm import SourceDisk, VmConfig
 from app.proxy.agent_client import HostAgent
 from app.sources.base import SourceReading
 from app.sources.ova import Ova, OvaSource
+from app.v2v.command import V2vInput
+from app.v2v.failures import ChecksumMismatchError
 from tests.support.images import MIB, make_backed, make_image
 from tests.support.ovas import ovf, ovf_collection, pack, unpack, vmdk
 from tests.support.requests import request
@@ -34,6 +43,11 @@ def folder(directory: Path, files: Mapping[str, bytes]) -> Path:
     return unpack(directory / "web 1", files)
 
 
+def place(path: Path, name: str) -> str:
+    """How the host's agent is told of a file."""
+    return str(path / name) if path.is_dir() else name
+
+
 every_packer = pytest.mark.parametrize("packer", [tar, compressed, folder])
 
 
@@ -50,7 +64,7 @@ async def test_the_ovf_and_the_images_tell_what_the_vm_is(
     assert (config.name, config.cpu_count, config.memory_bytes) == ("web-1", 2, 512 * MIB)
     assert [nic.network for nic in config.nics] == ["VM Network"]
     (disk,) = config.disks
-    assert (disk.path, disk.format, disk.capacity_bytes) == ("disk1.vmdk", "vmdk", 4 * MIB)
+    assert (disk.path, disk.format, disk.capacity_bytes) == (place(path, "disk1.vmdk"), "vmdk", 4 * MIB)
 
 
 async def test_the_images_size_counts_not_the_ovfs(local_agent: HostAgent, tmp_path: Path) -> None:
@@ -59,13 +73,33 @@ async def test_the_images_size_counts_not_the_ovfs(local_agent: HostAgent, tmp_p
     assert config.disks[0].capacity_bytes == 8 * MIB
 
 
-async def test_only_a_compressed_tar_needs_room_in_the_work_directory(
+async def test_only_what_is_unpacked_needs_room_in_the_work_directory(
     local_agent: HostAgent, tmp_path: Path
 ) -> None:
-    files = {"web.ovf": ovf(), "disk1.vmdk": vmdk(tmp_path)}
-    unpacked = sum(len(data) for data in files.values())
+    files = {"web.ovf": ovf(), "disk1.vmdk": vmdk(tmp_path), "other": bytes(MIB)}
     readings = [await read(local_agent, packer(tmp_path, files)) for packer in (tar, folder, compressed)]
-    assert [reading.work_bytes for reading in readings] == [0, 0, unpacked]
+    assert [reading.work_bytes for reading in readings] == [0, 0, len(files["disk1.vmdk"])]
+
+
+@every_packer
+@pytest.mark.parametrize("name", ["disk1.vmdk.gz", "disk1.vmdk"])
+async def test_a_compressed_disk_needs_room_for_all_that_it_may_hold(
+    local_agent: HostAgent, tmp_path: Path, packer: Packer, name: str
+) -> None:
+    files = {"web.ovf": ovf([name], compression="gzip"), name: gzip.compress(vmdk(tmp_path))}
+    reading = await read(local_agent, packer(tmp_path, files))
+    (disk,) = reading.config.disks
+    assert (disk.compression, disk.capacity_bytes, disk.file_bytes) == ("gzip", 4 * MIB, len(files[name]))
+    assert 4 * MIB < reading.work_bytes < 80 * MIB
+
+
+@every_packer
+async def test_a_disk_that_is_said_to_be_compressed_and_is_not_is_told(
+    local_agent: HostAgent, tmp_path: Path, packer: Packer
+) -> None:
+    path = packer(tmp_path, {"web.ovf": ovf(compression="gzip"), "disk1.vmdk": vmdk(tmp_path)})
+    with pytest.raises(InvalidSourceError, match="gzip"):
+        await read(local_agent, path)
 
 
 @every_packer
@@ -74,7 +108,7 @@ async def test_disks_may_lie_in_a_folder_below(
 ) -> None:
     path = packer(tmp_path, {"web.ovf": ovf(["d/it's a $(x).vmdk"]), "d/it's a $(x).vmdk": vmdk(tmp_path)})
     config = (await read(local_agent, path)).config
-    assert config.disks[0].path == "d/it's a $(x).vmdk"
+    assert config.disks[0].path == place(path, "d/it's a $(x).vmdk")
 
 
 async def test_disks_lie_beside_the_ovf(local_agent: HostAgent, tmp_path: Path) -> None:
@@ -85,8 +119,11 @@ async def test_disks_lie_beside_the_ovf(local_agent: HostAgent, tmp_path: Path) 
 @every_packer
 async def test_a_missing_disk_is_named(local_agent: HostAgent, tmp_path: Path, packer: Packer) -> None:
     path = packer(tmp_path, {"web.ovf": ovf(["gone.vmdk"])})
-    with pytest.raises(InvalidSourceError, match=r"gone\.vmdk"):
+    with pytest.raises(DiskMissingError, match=r"gone\.vmdk"):
         await read(local_agent, path)
+    spec = OvaSource(kind="ova", path=str(path))
+    reading = await Ova().read(spec, local_agent, [str(path.parent)], without={"vmdisk1"})
+    assert reading.config.disks[0].path == "gone.vmdk"
 
 
 @every_packer
@@ -103,11 +140,20 @@ async def test_two_ovfs_are_told_by_name(local_agent: HostAgent, tmp_path: Path,
 
 
 @every_packer
-async def test_an_ovf_that_virt_v2v_would_not_find_is_told(
+async def test_names_may_be_in_capitals(local_agent: HostAgent, tmp_path: Path, packer: Packer) -> None:
+    files = {"WEB.OVF": ovf(["DISK1.VMDK"]), "DISK1.VMDK": vmdk(tmp_path)}
+    manifest = f"SHA256(WEB.OVF)= {hashlib.sha256(files['WEB.OVF']).hexdigest()}\n".encode()
+    config = (await read(local_agent, packer(tmp_path, files | {"WEB.MF": manifest}))).config
+    assert config.name == "web-1"
+
+
+@every_packer
+async def test_two_disks_in_one_file_are_refused(
     local_agent: HostAgent, tmp_path: Path, packer: Packer
 ) -> None:
-    with pytest.raises(InvalidSourceError, match=r"rename 'WEB\.OVF'"):
-        await read(local_agent, packer(tmp_path, {"WEB.OVF": ovf(), "disk1.vmdk": vmdk(tmp_path)}))
+    path = packer(tmp_path, {"web.ovf": ovf(["a.vmdk", "a.vmdk"]), "a.vmdk": vmdk(tmp_path)})
+    with pytest.raises(InvalidSourceError, match="one file"):
+        await read(local_agent, path)
 
 
 @every_packer
@@ -157,34 +203,58 @@ async def test_a_link_out_of_the_folder_is_not_followed(local_agent: HostAgent, 
 
 
 @every_packer
-async def test_a_manifest_that_names_what_is_there_is_fine(
-    local_agent: HostAgent, tmp_path: Path, packer: Packer
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
+async def test_the_manifest_says_what_a_disk_is_to_hold(
+    local_agent: HostAgent, tmp_path: Path, packer: Packer, algorithm: str
 ) -> None:
-    disk = vmdk(tmp_path)
-    manifest = f"SHA256(disk1.vmdk)= {hashlib.sha256(disk).hexdigest()}\n".encode()
-    path = packer(tmp_path, {"web.ovf": ovf(), "web.mf": manifest, "disk1.vmdk": disk})
-    assert (await read(local_agent, path)).config.name == "web-1"
+    files = (
+        {"d/web.ovf": ovf(), "d/disk1.vmdk": vmdk(tmp_path)}
+        if packer is not folder
+        else {
+            "web.ovf": ovf(),
+            "disk1.vmdk": vmdk(tmp_path),
+        }
+    )
+    digests = {name: hashlib.new(algorithm, data).hexdigest() for name, data in files.items()}
+    lines = [
+        f"{algorithm.upper()}({Path(name).name})= {digest.upper()}\r\n" for name, digest in digests.items()
+    ]
+    where = "d/web.mf" if packer is not folder else "web.mf"
+    path = packer(tmp_path, {**files, where: "".join(lines).encode()})
+    (disk,) = (await read(local_agent, path)).config.disks
+    assert disk.checksum == f"{algorithm}:{list(digests.values())[1]}"
 
 
 @every_packer
-async def test_a_manifest_that_names_a_missing_file_is_told(
+async def test_an_ovf_that_is_not_what_the_manifest_says_is_told_at_once(
     local_agent: HostAgent, tmp_path: Path, packer: Packer
 ) -> None:
-    manifest = f"SHA256(gone.vmdk)= {'0' * 64}\n".encode()
+    manifest = f"SHA256(web.ovf)= {'0' * 64}\n".encode()
     path = packer(tmp_path, {"web.ovf": ovf(), "web.mf": manifest, "disk1.vmdk": vmdk(tmp_path)})
-    with pytest.raises(InvalidSourceError, match=r"gone\.vmdk"):
+    with pytest.raises(ChecksumMismatchError, match=r"web\.ovf"):
         await read(local_agent, path)
 
 
 @every_packer
-async def test_several_vms_are_told_with_their_ids(
+async def test_a_manifest_may_name_what_the_vm_does_not_need(
+    local_agent: HostAgent, tmp_path: Path, packer: Packer
+) -> None:
+    manifest = f"SHA256(gone.nvram)= {'0' * 64}\n".encode()
+    path = packer(tmp_path, {"web.ovf": ovf(), "web.mf": manifest, "disk1.vmdk": vmdk(tmp_path)})
+    assert (await read(local_agent, path)).config.disks[0].checksum is None
+
+
+@every_packer
+async def test_one_of_several_vms_is_chosen_by_its_id(
     local_agent: HostAgent, tmp_path: Path, packer: Packer
 ) -> None:
     disk = vmdk(tmp_path)
     path = packer(
         tmp_path, {"web.ovf": ovf_collection(["one", "two"]), "disk1.vmdk": disk, "disk2.vmdk": disk}
     )
-    for vm_id in (None, "one"):
+    config = (await read(local_agent, path, "two")).config
+    assert (config.name, [disk.path for disk in config.disks]) == ("two", [place(path, "disk2.vmdk")])
+    for vm_id in (None, "three"):
         with pytest.raises(InvalidSourceError, match=r"one.*two"):
             await read(local_agent, path, vm_id)
 
@@ -212,7 +282,7 @@ async def test_what_is_no_tar_is_no_ova(local_agent: HostAgent, tmp_path: Path) 
 async def test_a_truncated_archive_is_told(local_agent: HostAgent, tmp_path: Path, packer: Packer) -> None:
     path = packer(tmp_path, {"web.ovf": ovf(), "disk1.vmdk": vmdk(tmp_path)})
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 5])
-    with pytest.raises(InvalidSourceError):
+    with pytest.raises(SourceTruncatedError):
         await read(local_agent, path)
 
 
@@ -220,7 +290,7 @@ async def test_a_truncated_archive_is_told(local_agent: HostAgent, tmp_path: Pat
 async def test_an_ovf_that_is_no_xml_is_told(local_agent: HostAgent, tmp_path: Path, packer: Packer) -> None:
     bomb = b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><Envelope>&b;</Envelope>'
     for data in (b"", b"<Envelope", b"\xff\xfe\0", bomb):
-        with pytest.raises(InvalidSourceError):
+        with pytest.raises(MalformedXmlError):
             await read(local_agent, packer(tmp_path, {"web.ovf": data, "disk1.vmdk": vmdk(tmp_path)}))
 
 
@@ -229,12 +299,54 @@ async def test_a_missing_ova_is_not_found(local_agent: HostAgent, tmp_path: Path
         await read(local_agent, tmp_path / "none.ova")
 
 
-def test_virt_v2v_is_given_the_path_as_it_is() -> None:
-    spec = OvaSource(kind="ova", path="/srv/-o $(x)\n.ova")
-    config = Ova().input(spec, None, request(), "/a")  # type: ignore[arg-type]  # the path is all it needs
-    assert config.argv == ("-i", "ova", "/srv/-o $(x)\n.ova")
+def given(config: VmConfig, path: str = "/srv/web.ova", **properties: Any) -> V2vInput:
+    return Ova().input(OvaSource(kind="ova", path=path), config, request(**properties), "/w/attempt")
 
 
-def test_its_disks_can_not_be_left_out() -> None:
-    wanted = request(disks=[{"source_disk_id": "d", "include": False}, {"source_disk_id": "e"}])
-    assert [pointer for pointer, _ in Ova().unsupported(wanted)] == ["/disks/0/include"]
+def images(given: V2vInput) -> list[tuple[str | None, str | None]]:
+    """Each disk's file and format, as virt-v2v is told."""
+    domain = ET.fromstring(given.files[0].data)  # noqa: S314  # our own
+    return [
+        (disk.find("source").get("file"), disk.find("driver").get("type"))  # type: ignore[union-attr]
+        for disk in domain.iterfind("devices/disk")
+    ]
+
+
+def a_disk(id: str, path: str, **more: Any) -> SourceDisk:  # noqa: A002
+    return SourceDisk(id=id, label=id, capacity_bytes=4 * MIB, format="vmdk", path=path, **more)
+
+
+def a_vm(*disks: SourceDisk) -> VmConfig:
+    return VmConfig(id="web", name="web", disks=disks)
+
+
+def test_what_lies_in_an_archive_is_made_ready_in_the_attempt_s_directory() -> None:
+    made = given(a_vm(a_disk("one", "a.vmdk", checksum="sha1:0"), a_disk("two", "b.gz", compression="gzip")))
+    assert made.argv == ("-i", "libvirtxml", "/w/attempt/source.xml")
+    assert images(made) == [("/w/attempt/disk-1.qcow2", "qcow2"), ("/w/attempt/disk-2.qcow2", "qcow2")]
+    assert made.preparation is not None
+    assert made.preparation["path"] == "/srv/web.ova"
+    assert [(it["file"], it["image"], it["checksum"]) for it in made.preparation["disks"]] == [
+        ("a.vmdk", "disk-1.qcow2", "sha1:0"),
+        ("b.gz", "disk-2.qcow2", None),
+    ]
+
+
+def test_a_plain_file_in_a_folder_is_taken_as_it_is() -> None:
+    made = given(a_vm(a_disk("one", "/srv/web/a.vmdk")))
+    assert images(made) == [("/srv/web/a.vmdk", "vmdk")]
+    assert made.preparation is None
+
+
+def test_a_plain_file_with_a_checksum_is_only_compared() -> None:
+    made = given(a_vm(a_disk("one", "/srv/web/a.vmdk", checksum="sha256:0")))
+    assert made.preparation is not None
+    assert [it["image"] for it in made.preparation["disks"]] == [None]
+
+
+def test_a_disk_that_is_left_out_is_neither_made_ready_nor_given() -> None:
+    vm = a_vm(a_disk("one", "a.vmdk"), a_disk("two", "b.vmdk"))
+    made = given(vm, disks=[{"source_disk_id": "one", "include": False}])
+    assert images(made) == [("/w/attempt/disk-2.qcow2", "qcow2")]
+    assert made.preparation is not None
+    assert [it["file"] for it in made.preparation["disks"]] == ["b.vmdk"]

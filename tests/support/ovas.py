@@ -1,6 +1,7 @@
 """OVAs for tests: an OVF as exporters write it, packed as they pack it."""
 
 import io
+import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,10 +16,16 @@ _NAMESPACES = (
 )
 
 
-def ovf(hrefs: Sequence[str] = ("disk1.vmdk",), *, name: str = "web-1", size_bytes: int = 4 * MIB) -> bytes:
+def ovf(
+    hrefs: Sequence[str] = ("disk1.vmdk",),
+    *,
+    name: str = "web-1",
+    size_bytes: int = 4 * MIB,
+    compression: str = "identity",
+) -> bytes:
     """An OVF with one VM and a disk for each name."""
     return (
-        f'<?xml version="1.0"?><Envelope {_NAMESPACES}>{_disk_sections(hrefs, size_bytes)}'
+        f'<?xml version="1.0"?><Envelope {_NAMESPACES}>{_disk_sections(hrefs, size_bytes, compression)}'
         f"{virtual_system(name, len(hrefs))}</Envelope>"
     ).encode()
 
@@ -71,9 +78,9 @@ def _item(number: int, resource_type: int, members: str) -> str:
     )
 
 
-def _disk_sections(hrefs: Sequence[str], size_bytes: int) -> str:
+def _disk_sections(hrefs: Sequence[str], size_bytes: int, compression: str = "identity") -> str:
     files = "".join(
-        f'<File ovf:href={quoteattr(href)} ovf:id="file{number}"/>'
+        f'<File ovf:href={quoteattr(href)} ovf:id="file{number}" ovf:compression="{compression}"/>'
         for number, href in enumerate(hrefs, start=1)
     )
     disks = "".join(
@@ -93,6 +100,18 @@ def vmdk(directory: Path, *, size_bytes: int = 4 * MIB) -> bytes:
     )
     data = path.read_bytes()
     path.unlink()
+    return data
+
+
+def filled_vmdk(directory: Path, raw: bytes) -> bytes:
+    """A VMDK as exporters write it, with this on the disk."""
+    plain, made = directory / "made.raw", directory / "made.vmdk"
+    plain.write_bytes(raw)
+    options = ["-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized"]
+    subprocess.run(["qemu-img", "convert", *options, str(plain), str(made)], check=True)
+    plain.unlink()
+    data = made.read_bytes()
+    made.unlink()
     return data
 
 

@@ -75,6 +75,7 @@ async def _launch(turn: Turn, agent: HostAgent) -> None:
         command.argv,
         environment={**command.environment, **host.environment},
         secret_files=[file.name for file in command.files if file.secret],
+        preparation=command.preparation and {**command.preparation, "roots": host.source_roots},
     )
     turn.context.launched.set()
 

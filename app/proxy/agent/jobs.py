@@ -1,5 +1,6 @@
 """Starts virt-v2v detached, at most once an attempt, and ends it.
 
+What has to be made ready for virt-v2v first is made by its own process, which then becomes virt-v2v.
 The supervisor is a child of the agent in a session of its own. It holds the attempt's lock, which virt-v2v
 and what it starts inherit: lock held means alive. It waits for virt-v2v, ends what is left of its children,
 removes the secret files, writes the exit code, and lets the lock go.
@@ -13,6 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 from app.proxy.agent import files, processes
@@ -28,6 +30,8 @@ LEFTOVER_GRACE_SECONDS = 5.0
 LAST_ACTS_SECONDS = 15.0
 """How long the supervisor may take to write its last notes once virt-v2v is gone."""
 NOT_STARTED = 127
+PREPARE = "prepare"
+"""The verb under which this program is started where virt-v2v is to run."""
 _STREAMS = (0, 1, 2)
 
 
@@ -39,10 +43,13 @@ def launch(
     argv: list[str],
     environment: dict[str, str],
     secret_files: list[str],
+    preparation: dict[str, object] | None,
 ) -> dict[str, object]:
     with held(work_dir, attempt_id, turn) as place:
         found = status_of(place)
         if found["state"] == CREATED and not found["stopped"]:
+            if preparation is not None:
+                files.write_whole(place.order, json.dumps(preparation).encode())
             _start(place, argv, job_environment(place, environment), secret_files)
         return status_of(place)
 
@@ -83,9 +90,16 @@ def _start(place: Place, argv: list[str], environment: dict[str, str], secret_fi
         note = {"argv0": program, "secret_files": secret_files}
         files.write_whole(place.launched, json.dumps(note).encode())
         if os.fork() == 0:
-            _supervise(place, [program, *argv[1:]], environment, lock)
+            _supervise(place, [*_preparing(place), program, *argv[1:]], environment, lock)
     finally:
         os.close(lock)
+
+
+def _preparing(place: Place) -> list[str]:
+    """What is put before virt-v2v's command when there is something to be made ready for it."""
+    if not place.order.exists():
+        return []
+    return [sys.executable, "-I", "-S", sys.argv[0], PREPARE, str(place.order)]
 
 
 def _supervise(place: Place, argv: list[str], environment: dict[str, str], lock: int) -> None:

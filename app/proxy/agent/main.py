@@ -11,8 +11,9 @@ from typing import Callable
 from app.proxy.agent.attempts import create_attempt, remove_attempt, status, write
 from app.proxy.agent.images import disk_result, image_info
 from app.proxy.agent.inventory import inventory
-from app.proxy.agent.jobs import launch, stop
+from app.proxy.agent.jobs import PREPARE, launch, stop
 from app.proxy.agent.looking import list_result, look, read, read_result
+from app.proxy.agent.ova_disks import prepare
 from app.proxy.agent.probe import probe, ready
 from app.proxy.agent.refusals import InvalidSourceError, RefusedError, of_system
 from app.proxy.agent.storage import (
@@ -25,7 +26,7 @@ from app.proxy.agent.storage import (
     remove_tree,
     set_owner,
 )
-from app.proxy.agent.tars import tar_image_info, tar_list, tar_read
+from app.proxy.agent.tars import gzip_image_info, tar_image_info, tar_list, tar_read
 from app.proxy.agent.watch import watch
 
 Verb = Callable[..., object]
@@ -37,6 +38,7 @@ LOOKING: dict[str, Verb] = {
     "tar_list": tar_list,
     "tar_read": tar_read,
     "tar_image_info": tar_image_info,
+    "gzip_image_info": gzip_image_info,
     "disk_result": disk_result,
     "read_result": read_result,
     "list_result": list_result,
@@ -70,6 +72,9 @@ def main() -> None:
     verb = sys.argv[1]
     if verb == "watch":
         watch(sys.argv[2])
+        return
+    if verb == PREPARE:
+        prepare(sys.argv[2], sys.argv[3:])
         return
     request = json.load(sys.stdin.buffer)
     # SSH ends nothing on this side when the service gives up.

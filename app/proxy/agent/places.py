@@ -39,6 +39,7 @@ class Place:
         self.alive = self.job / "alive"
         self.launched = self.job / "launched"
         self.stopped = self.job / "stopped"
+        self.order = self.job / "order"
         self.exit_code = self.job / "exit_code"
 
     def is_there(self) -> bool:

@@ -25,6 +25,18 @@ class InvalidSourceError(RefusedError):
     code = "invalid_source"
 
 
+class DiskMissingError(InvalidSourceError):
+    code = "disk_missing"
+
+
+class SourceTruncatedError(InvalidSourceError):
+    code = "source_truncated"
+
+
+class UnsafeArchiveError(InvalidSourceError):
+    code = "unsafe_archive"
+
+
 class NoRoomError(RefusedError):
     code = "no_room"
 
