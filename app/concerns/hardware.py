@@ -6,7 +6,8 @@ from typing import Final
 from app.concerns.rule import Finding, Rule
 from app.models.vm import ConcernSeverity, VmConfig
 
-FAMILIES: Final = frozenset({"vmx", "virtualbox", "xen"})
+FAMILIES: Final = frozenset({"vmx", "virtualbox", "xen", "engine"})
+"""VMware, VirtualBox, Xen and (`ENGINE 4.5`) oVirt."""
 OLDEST_VMX: Final = 4
 """What ESX 3 made; before it came products that virt-v2v never read."""
 

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 
 from app.errors import InvalidSourceError
 from app.formats import numbers, xml
+from app.formats.ovf_features import features
 from app.formats.units import ovf_unit_bytes
 from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
 
@@ -56,7 +57,7 @@ def read_ovf(data: bytes) -> OvfContents:
     if not systems:
         raise InvalidSourceError("The OVF holds no virtual system.")
     files, disks = _files(envelope), _disks_by_id(envelope)
-    return OvfContents(tuple(_config(system, files, disks) for system in systems))
+    return OvfContents(tuple(_config(system, envelope, files, disks) for system in systems))
 
 
 def _files(envelope: Element) -> dict[str, Element]:
@@ -71,7 +72,9 @@ def _disks_by_id(envelope: Element) -> dict[str, Element]:
     return {identifier: disk for disk in found if (identifier := xml.attribute(disk, "diskId"))}
 
 
-def _config(system: Element, files: dict[str, Element], disks: dict[str, Element]) -> VmConfig:
+def _config(
+    system: Element, envelope: Element, files: dict[str, Element], disks: dict[str, Element]
+) -> VmConfig:
     items = [element for element in system.iter() if _is_item(element)]
     name = xml.text(system, "Name") or xml.attribute(system, "id")
     if name is None:
@@ -86,6 +89,7 @@ def _config(system: Element, files: dict[str, Element], disks: dict[str, Element
         description=xml.text(xml.section(system, "AnnotationSection"), "Annotation"),
         disks=tuple(_disks(items, files, disks)),
         nics=tuple(_nics(items)),
+        **features(system, envelope, items),
     )
 
 
@@ -129,7 +133,7 @@ def _disks(
 ) -> Iterator[SourceDisk]:
     """In the order in which virt-v2v reads them: the document's."""
     buses = {
-        xml.text(item, "InstanceID") or xml.text(item, "InstanceId"): bus
+        xml.text(item, "InstanceID") or xml.text(item, "InstanceId"): _bus(item, bus)
         for kind, bus in CONTROLLERS.items()
         for item in _of_type(items, kind)
     }
@@ -140,6 +144,11 @@ def _disks(
             raise InvalidSourceError(f"Two disks of the VM refer to {disk.id[:LONGEST_LABEL]!r}.")
         seen.add(disk.id)
         yield disk
+
+
+def _bus(controller: Element, usual: str) -> str:
+    """VMware's NVMe controllers bear the type of SATA ones."""
+    return "nvme" if "nvme" in (xml.text(controller, "ResourceSubType") or "").lower() else usual
 
 
 def _described(item: Element, number: int, disks: dict[str, Element]) -> Element:

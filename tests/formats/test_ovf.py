@@ -54,6 +54,8 @@ def test_an_export_of_vsphere_is_read() -> None:
             ),
         ),
         nics=(SourceNic(id="nic-1", mac=None, network="VM Network", model="VmxNet3"),),
+        hardware_version="vmx-13",
+        cpu_hot_add=False,
     )
 
 
@@ -95,6 +97,14 @@ def test_one_of_several_vms_is_chosen_by_its_id() -> None:
     for vm_id in ("db", "other"):
         with pytest.raises(InvalidSourceError, match=r"'web', 'db', 'db'"):
             contents.config_of(vm_id)
+
+
+def test_a_disk_at_an_nvme_controller_is_one_of_nvme() -> None:
+    text = ovf().decode()
+    controller = "<rasd:ResourceType>6</rasd:ResourceType>"
+    nvme = "<rasd:ResourceSubType>vmware.nvme.controller</rasd:ResourceSubType>"
+    found = read_ovf(text.replace(controller, f"<rasd:ResourceType>20</rasd:ResourceType>{nvme}").encode())
+    assert [disk.bus for disk in found.config.disks] == ["nvme"]
 
 
 def test_an_unknown_compression_is_refused() -> None:
