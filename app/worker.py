@@ -13,7 +13,7 @@ from uuid import UUID
 from arq.worker import Worker, func
 
 from app import logs
-from app.db import UNAVAILABLE, Database, is_newer, mismatch, newest_version
+from app.db import Database, is_newer, is_unavailable, mismatch, newest_version
 from app.events import Events
 from app.jobs.context import Context
 from app.jobs.runner import Runner
@@ -174,7 +174,9 @@ async def _watch_schema(database: Database) -> None:
         await asyncio.sleep(SCHEMA_SECONDS)
         try:
             found = await database.schema_version()
-        except (*UNAVAILABLE, OSError):
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
             continue
         if found != newest_version():
             raise _SchemaMovedError

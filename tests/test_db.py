@@ -117,10 +117,18 @@ async def test_a_server_that_hangs_up_while_it_starts_is_told_as_one_that_is_awa
         server.close()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = 'disk_full'; END $$", id="no room"),
+        pytest.param("SELECT pg_terminate_backend(pg_backend_pid())", id="shutting down"),
+    ],
+)
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-async def test_a_server_that_says_it_has_no_room_is_told_as_one_that_failed(database: Database) -> None:
-    raised = "DO $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$"
+async def test_a_server_that_can_t_go_on_is_told_as_one_that_failed(
+    database: Database, statement: str
+) -> None:
     with pytest.raises(DBAPIError) as caught:
         async with database.session() as session:
-            await session.execute(text(raised))
+            await session.execute(text(statement))
     assert is_unavailable(caught.value)

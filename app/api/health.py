@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse
 from app.api.deps import StateDep
 from app.api.problems import DatabaseUnavailableError, Responses, described
 from app.api.state import AppState
-from app.db import UNAVAILABLE
+from app.db import is_unavailable
 from app.errors import AppError, SchemaMismatchError, UnprocessableError
 from app.models.common import Shape
 from app.services import imports, proxy_hosts, workers
@@ -67,8 +67,12 @@ async def _readiness(state: AppState) -> Readiness:
         version = await state.database.schema_version()
         async with state.database.reading() as session:
             count = await workers.count(session)
-    except (SchemaMismatchError, *UNAVAILABLE, OSError) as error:
-        return _unready(error if isinstance(error, AppError) else DatabaseUnavailableError(), redis=redis)
+    except SchemaMismatchError as error:
+        return _unready(error, redis=redis)
+    except Exception as error:
+        if not is_unavailable(error):
+            raise
+        return _unready(DatabaseUnavailableError(), redis=redis)
     return Readiness(
         ready=True,
         database=True,

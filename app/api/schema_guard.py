@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from app import logs
-from app.db import UNAVAILABLE, Database
+from app.db import Database, is_unavailable
 from app.errors import SchemaMismatchError
 
 LOOK_SECONDS: Final = 1.0
@@ -34,8 +34,9 @@ class SchemaGuard:
             if self._mismatch is None:
                 log.warning("api.schema_mismatch", error=error.detail, hint=error.own_hint)
             self._mismatch = error
-        except (*UNAVAILABLE, OSError):
-            return self._mismatch
+        except Exception as error:
+            if not isinstance(error, TimeoutError) and not is_unavailable(error):
+                raise
         else:
             if self._mismatch is not None:
                 log.info("api.schema_matches")
