@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-START_SECONDS = 90
+from tests.support.children import children_running
 
 
 class Program:
@@ -49,16 +49,7 @@ class Program:
 
     def children(self, name: str) -> list[int]:
         """Its child processes that run `v2v-import NAME`."""
-        with contextlib.suppress(OSError):
-            pids = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-            return [int(pid) for pid in pids if f"\0{name}\0".encode() in _command_line(pid)]
-        return []
-
-
-def _command_line(pid: str) -> bytes:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
+        return children_running(self.pid, name)
 
 
 class Clock:

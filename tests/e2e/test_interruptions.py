@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.support.redis import RedisServer
+from tests.support.redis import RedisServer, running_redis
 from tests.support.service import ENDED, Place, running_place
 from tests.support.sse import Listener, Told
 from tests.support.sshd import free_port
@@ -28,13 +28,8 @@ STOP_SECONDS = 5.0
 
 @pytest.fixture(scope="module")
 def redis_of_place() -> Iterator[RedisServer]:
-    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as directory:
-        server = RedisServer(Path(directory))
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+    with running_redis() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

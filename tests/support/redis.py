@@ -73,9 +73,9 @@ class RedisServer:
             return client.recv(4096)
 
 
-@pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
-    """A Redis of this test's own. Its path is short: a Unix socket's may have 107 bytes."""
+@contextlib.contextmanager
+def running_redis() -> Iterator[RedisServer]:
+    """A Redis of one's own. Its path is short: a Unix socket's may have 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as directory:
         server = RedisServer(Path(directory))
         server.start()
@@ -83,3 +83,10 @@ def redis_server() -> Iterator[RedisServer]:
             yield server
         finally:
             server.stop()
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis of this test's own."""
+    with running_redis() as server:
+        yield server
