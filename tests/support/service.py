@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.children import children_running
 from tests.support.sshd import SshServer, free_port, ssh_server
 
 READY_SECONDS = 60
@@ -95,10 +96,8 @@ class Service:
     def child(self, name: str) -> int:
         """The process id of the `api` or `worker` that `up` runs now."""
         assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        word = f"\0{name}\0".encode()
-        [found] = [pid for pid in children if word in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        return int(found)
+        [found] = children_running(self._process.pid, name)
+        return found
 
     def kill_worker(self) -> None:
         """As the kernel's out-of-memory killer would; `up` starts another one."""
