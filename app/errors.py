@@ -5,6 +5,7 @@ AppError
 ├── UnauthorizedError (401) · ForbiddenError (403) · NotFoundError (404)
 ├── ConflictError (409)            a clash with state, one subclass a code
 ├── PreconditionFailedError (412) · TooLargeError (413) · UnprocessableError (422) · TooManyError (429)
+├── RequestTimeoutError (408) · UploadGoneError (410) · UploadLockedError (423) · UploadChecksumError (460)
 ├── UnavailableError (503)         a host or Redis can't be reached
 │   └── HostError                  a proxy host refused or failed us, one subclass a code
 ├── DeadlineError (504)
@@ -234,6 +235,64 @@ class DeadlineError(AppError):
     status, code, title = 504, "deadline_exceeded", "The other side did not answer in time"
 
 
+# --- uploads ---------------------------------------------------------------------------------------------
+
+
+class UnsupportedTusVersionError(PreconditionFailedError):
+    code, title = "unsupported_tus_version", "This version of the tus protocol is not spoken here"
+    hint = "Send `Tus-Resumable: 1.0.0`."
+
+
+class UnsupportedTusExtensionError(InvalidRequestError):
+    code, title = "unsupported_tus_extension", "This extension of the tus protocol is not offered"
+    hint = "`OPTIONS /v1/uploads` tells those that are; an upload says its whole length when it is made."
+
+
+class RequestTimeoutError(AppError):
+    status, code, title = 408, "request_timeout", "The client sent nothing for too long"
+    hint = "Ask for the offset (HEAD) and go on from there."
+
+
+class UploadTooLongError(TooLargeError):
+    code, title = "upload_too_long", "The upload is longer than it may be"
+    hint = "`OPTIONS /v1/uploads` tells the most that an upload may have (`Tus-Max-Size`)."
+
+
+class UploadOffsetError(ConflictError):
+    code, title = "upload_offset_mismatch", "The upload is at another offset"
+    hint = "Ask for the offset (HEAD) and go on from there."
+
+
+class UploadNotCompleteError(ConflictError):
+    code, title = "upload_not_complete", "The upload is not complete"
+    hint = "Send the rest of it first."
+
+
+class UploadLockedError(AppError):
+    status, code, title = 423, "upload_locked", "Somebody else is sending to this upload"
+    hint = "Wait a moment; a connection that broke is noticed within a minute."
+
+
+class UploadChecksumError(AppError):
+    """The status is the tus protocol's own."""
+
+    status, code, title = 460, "upload_checksum_mismatch", "What arrived is not what the checksum says"
+    hint = "It was discarded: send it again from the same offset."
+
+
+class UploadGoneError(AppError):
+    status, code, title = 410, "upload_gone", "The upload is not there any more"
+    hint = "Upload the file anew."
+
+
+class UploadExpiredError(UploadGoneError):
+    code, title = "upload_expired", "The upload has expired"
+
+
+class UploadLostError(UploadGoneError):
+    code, title = "upload_lost", "The proxy host does not have the upload any more"
+
+
 # --- proxy hosts -----------------------------------------------------------------------------------------
 
 
@@ -270,6 +329,11 @@ class HostKeyUnverifiedError(HostError):
 
 class HostCommandError(HostError):
     code, title = "host_command_failed", "A command on the proxy host failed"
+
+
+class HostBusyError(HostError):
+    code, title = "host_busy", "The connection to the proxy host carries as much as it can"
+    hint = "Send fewer files to this proxy host at the same time."
 
 
 class HostDeadlineError(HostError):

@@ -26,6 +26,8 @@ from app.api import (
     storage_domains,
     stream_tickets,
     tokens,
+    tus,
+    uploads,
     vms,
 )
 from app.api.schema_guard import SchemaGuard
@@ -45,6 +47,7 @@ ROUTERS = (
     storage_domains.router,
     proxy_hosts.router,
     imports.router,
+    uploads.router,
     event_streams.router,
     stream_tickets.router,
     vms.router,
@@ -74,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     openapi.install(app)
     docs_page.install(app)
     app.add_middleware(middleware.BodyLimit, limit_bytes=settings.body_limit_bytes)
+    app.add_middleware(tus.TusHeaders)
     app.add_middleware(middleware.AccessLog)
     return app
 

@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     """How much of one attempt's log is kept (its head and its tail)."""
     body_limit_bytes: int = Field(default=2**20, ge=1024)
     """The largest request body."""
+    upload_limit_bytes: int = Field(default=2**43, ge=1)
+    """The largest upload."""
+    upload_lifetime_seconds: int = Field(default=24 * 3600, ge=1)
+    """How long an upload is kept after the last byte that came for it."""
     event_buffer: int = Field(default=10_000, ge=10)
     """Events that the live stream in Redis holds."""
     ping_seconds: float = Field(default=15, gt=0)

@@ -85,6 +85,7 @@ async def check_import(
     """Raises what a request to import would raise at once, and HostError when a host can't be asked now."""
     async with database.reading() as session:
         check = _Check(await references.check(session, spec))
+        spec = await references.bound(session, spec)
     try:
         await _examine(database, sealer, proxies, spec, check)
         await _judge(database, spec, check)
@@ -143,7 +144,7 @@ async def _judge(database: Database, spec: VmImportCreate, check: _Check) -> Non
             await vm_names.check_free(session, check.data_center_id, found.config.name)
     except (InvalidNameError, NameInUseError) as error:
         check.problems.append(error)
-    check.command = _command(spec, place.choice, found)
+    check.command = _command(found.spec, place.choice, found)
 
 
 def _command(spec: VmImportCreate, choice: Choice, found: Examination) -> tuple[str, ...]:

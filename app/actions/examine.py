@@ -13,6 +13,7 @@ from app.errors import (
     UnknownReferenceError,
     UnsupportedPropertyError,
 )
+from app.models.common import Shape
 from app.models.imports import Allocation, ImportProperties, VmProperties
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import DomainHostStatus, StorageDomain
@@ -31,6 +32,10 @@ class Examination:
 
     source: VmConfig
     config: VmConfig
+    spec: VmImportCreate
+    """The request, with the source that turned out to stand behind the one that was named."""
+    roots: tuple[str, ...]
+    """The directories that this one may read."""
     concerns: tuple[Concern, ...]
     work_bytes: int
     work_free_bytes: int
@@ -57,6 +62,8 @@ async def examine(
     return Examination(
         source=reading.config,
         config=config,
+        spec=with_source(spec, reading.source),
+        roots=tuple(host.source_roots) if reading.roots is None else reading.roots,
         concerns=(*reading.config.concerns, *assess(config)),
         work_bytes=WORK_BYTES_AT_LEAST + reading.work_bytes,
         work_free_bytes=host.status.free_bytes or 0,
@@ -67,6 +74,10 @@ async def examine(
             for pointer, detail in destination.unsupported(spec)
         ),
     )
+
+
+def with_source(spec: VmImportCreate, source: Shape | None) -> VmImportCreate:
+    return spec if source is None else spec.model_copy(update={"source": source})
 
 
 def refusals(

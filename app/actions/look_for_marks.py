@@ -12,7 +12,7 @@ from app.models.orphans import MarkedThing, OrphanKind, UnreachablePlace, place_
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import StorageDomain
 from app.proxy.base import HostAddress
-from app.proxy.inventories import FoundAttempt, FoundDirectory, Inventory
+from app.proxy.inventories import FoundAttempt, FoundDirectory, FoundUpload, Inventory
 from app.proxy.pool import ProxyPool
 from app.secrets import Sealer
 from app.services import orphans, proxy_hosts, storage_domains
@@ -167,6 +167,8 @@ def _things(visit: Visit, found: Inventory) -> Iterator[MarkedThing]:
     for attempt in found.attempts:
         kind = OrphanKind.PROCESS if attempt.path is None else OrphanKind.ATTEMPT_DIRECTORY
         yield _thing(kind, visit.host_id, None, attempt, is_running=attempt.running)
+    for upload in found.uploads:
+        yield _thing(OrphanKind.UPLOAD, visit.host_id, None, upload, is_running=False)
     for directory in found.directories:
         for domain_id in visit.roots.get(directory.root, ()):
             kind, is_running = OrphanKind.STORAGE_DIRECTORY, directory.attempt_id in running
@@ -177,7 +179,7 @@ def _thing(
     kind: OrphanKind,
     host_id: UUID,
     domain_id: UUID | None,
-    found: FoundAttempt | FoundDirectory,
+    found: FoundAttempt | FoundDirectory | FoundUpload,
     *,
     is_running: bool,
 ) -> MarkedThing:

@@ -151,6 +151,9 @@ async def _agent(tools: _Tools, thing: MarkedThing, taken: Taken) -> HostAgent:
 
 
 async def _take_away(agent: HostAgent, thing: MarkedThing, turn: int, grace_seconds: float) -> None:
+    if thing.kind is OrphanKind.UPLOAD:
+        await agent.remove_upload(thing.attempt_id)
+        return
     status = await agent.stop(thing.attempt_id, turn, grace_seconds=grace_seconds)
     if status.state is JobState.RUNNING:
         raise HostCommandError("Something of virt-v2v survived SIGKILL on the proxy host.")

@@ -1,6 +1,7 @@
 """Examples for the OpenAPI document: one small site, as its clients see it."""
 
-from datetime import UTC, datetime
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from app.models.proxy_hosts import HostState, HostStatus, ProxyHostPublic, VirtV
 from app.models.state import ImportState, Role, StepName
 from app.models.storage_domains import DomainHostStatus, DomainState, DomainStatus, StorageDomainPublic
 from app.models.tokens import ApiTokenCreated, ApiTokenPublic, StreamTicketCreated
+from app.models.uploads import UploadPublic, UploadState
 from app.models.vm import Concern, ConcernSeverity, Firmware, SourceNic
 from app.models.vms import DiskLocation, DiskPublic, DiskState, VmPublic, VmState
 from app.services.specs import ImportSpecPublic, VmImportPublic
@@ -42,6 +44,7 @@ def _id(number: int) -> UUID:
 
 DATA_CENTER_ID, DOMAIN_ID, HOST_ID, IMPORT_ID = _id(1), _id(0xA), _id(0xB), _id(0xC)
 VM_ID, DISK_ID, TOKEN_ID, ATTEMPT_ID = _id(0xD), _id(0xE), _id(0xF), _id(0x10)
+UPLOAD_ID: Final = _id(0x11)
 HOST_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZvciB0aGUgZXhhbXBsZXMgYWxvbmUsIG5vIGhvc3Qh"
 FINGERPRINT: Final = "SHA256:rZB9j3TAz0Rj3bJUVb5UdSm1jV6nT2FJVX1yLqQ0XsE"
 
@@ -201,6 +204,17 @@ DISK: Final = DiskPublic(
     location=DiskLocation(proxy_host_id=None, path="/srv/imported/web-1/web-1-sda"),
 )
 
+UPLOAD: Final = UploadPublic(
+    id=UPLOAD_ID,
+    file_name="web-1.ova",
+    length_bytes=4_563_402_752,
+    offset_bytes=1_048_576,
+    state=UploadState.RECEIVING,
+    proxy_host_id=HOST_ID,
+    created_by="night shift",
+    created_at=AT,
+    expires_at=AT + timedelta(days=1),
+)
 ORPHAN: Final = Orphan(
     id=UUID("0196f1d2-7c1e-8a5b-9f3c-7c1e0d9b2a64"),
     kind=OrphanKind.ATTEMPT_DIRECTORY,
@@ -255,6 +269,8 @@ ANSWERS: Final[tuple[BaseModel, ...]] = (
     Page[ApiTokenPublic](items=[TOKEN], next_cursor=None),
     Page[VmImportPublic](items=[IMPORT], next_cursor="AZbx0nwecACAAAAAAAAADA"),
     Page[TimelineItem](items=[TIMELINE_ITEM], next_cursor=None),
+    UPLOAD,
+    Page[UploadPublic](items=[UPLOAD], next_cursor=None),
     Page[VmPublic](items=[VM], next_cursor=None),
     Page[DiskPublic](items=[DISK], next_cursor=None),
 )
@@ -313,7 +329,11 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
 }
 """Requests, besides those that stand at their routes."""
 
-PARAMETERS: Final[dict[str, str]] = {
+UPLOAD_METADATA: Final = ",".join(
+    f"{key} {b64encode(value.encode()).decode()}"
+    for key, value in (("filename", UPLOAD.file_name), ("proxy_host_id", str(HOST_ID)))
+)
+PARAMETERS: Final[dict[str, str | int]] = {
     "data_center_id": str(DATA_CENTER_ID),
     "storage_domain_id": str(DOMAIN_ID),
     "proxy_host_id": str(HOST_ID),
@@ -321,6 +341,12 @@ PARAMETERS: Final[dict[str, str]] = {
     "vm_id": str(VM_ID),
     "disk_id": str(DISK_ID),
     "token_id": str(TOKEN_ID),
+    "upload_id": str(UPLOAD_ID),
+    "Upload-Length": UPLOAD.length_bytes,
+    "Upload-Offset": UPLOAD.offset_bytes,
+    "Upload-Metadata": UPLOAD_METADATA,
+    "Upload-Checksum": "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=",
+    "Tus-Resumable": "1.0.0",
     "If-Match": '"7"',
     "Idempotency-Key": "5f0c1f2e-import-web-1",
 }

@@ -33,6 +33,7 @@ from app.errors import (
     PreconditionFailedError,
     UnknownReferenceError,
     UnsupportedPropertyError,
+    UploadNotCompleteError,
 )
 from app.models.common import Page
 from app.models.imports import ImportPatch
@@ -80,7 +81,13 @@ def _started(response: Response, shown: VmImportPublic) -> VmImportPublic:
     operation_id="createImport",
     summary="Import a VM",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(UnknownReferenceError, UnsupportedPropertyError, InvalidNameError, NameInUseError),
+    responses=problems(
+        UnknownReferenceError,
+        UnsupportedPropertyError,
+        UploadNotCompleteError,
+        InvalidNameError,
+        NameInUseError,
+    ),
 )
 async def create_import(
     caller: OperatorDep,
@@ -105,6 +112,7 @@ async def create_import(
     responses=problems(
         UnknownReferenceError,
         UnsupportedPropertyError,
+        UploadNotCompleteError,
         InvalidNameError,
         HostUnreachableError,
         HostKeyUnverifiedError,

@@ -1,7 +1,5 @@
 """`/v1/kinds`: what can be chosen, with its JSON Schema; the open lists that clients show."""
 
-from http import HTTPStatus
-
 from fastapi import APIRouter
 from pydantic import TypeAdapter
 
@@ -76,7 +74,7 @@ KINDS = Kinds(
         for rule in RULES
     ),
     problems=tuple(
-        ProblemKind(code=kind.code, status=HTTPStatus(kind.status), title=kind.title, hint=kind.hint)
+        ProblemKind(code=kind.code, status=kind.status, title=kind.title, hint=kind.hint)
         for kind in problem_classes()
     ),
 )

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import logs
 from app.api.problems import problem_response
+from app.api.tus import is_upload_stream
 from app.errors import AppError, InvalidRequestError, TooLargeError, UnsupportedMediaTypeError
 
 WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT"})
@@ -18,14 +19,17 @@ log = logs.get("api")
 
 
 class BodyLimit:
-    """Refuses a body that is longer than the limit, or of another type than JSON, before it is read."""
+    """Refuses a body that is longer than the limit, or of another type than JSON, before it is read.
+
+    The bytes of an upload pass: they go on as they come, and have limits of their own.
+    """
 
     def __init__(self, app: ASGIApp, *, limit_bytes: int) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in WITH_BODY:
+        if scope["type"] != "http" or scope["method"] not in WITH_BODY or is_upload_stream(scope):
             await self._app(scope, receive, send)
             return
         body, refusal = await self._read(Headers(scope=scope), receive)

@@ -31,10 +31,33 @@ HEADERS: Final[Json] = {
         "example": '"7"',
     },
     "Location": {"description": "Where the resource is.", "schema": {"type": "string"}},
+    "Upload-Offset": {
+        "description": "How many bytes of the file are there: where the next ones begin.",
+        "schema": {"type": "string"},
+        "example": "1048576",
+    },
+    "Upload-Length": {
+        "description": "Bytes of the whole file.",
+        "schema": {"type": "string"},
+        "example": "4563402752",
+    },
+    "Upload-Metadata": {"description": "As the upload was made with.", "schema": {"type": "string"}},
+    "Upload-Expires": {
+        "description": "When the upload is removed, unless more comes for it (RFC 9110).",
+        "schema": {"type": "string"},
+        "example": "Sat, 03 Jan 2026 03:04:05 GMT",
+    },
+    "Tus-Version": {"description": "The versions of tus that are spoken.", "schema": {"type": "string"}},
+    "Tus-Extension": {"description": "Its extensions that are offered.", "schema": {"type": "string"}},
+    "Tus-Max-Size": {"description": "The most bytes of an upload.", "schema": {"type": "string"}},
+    "Tus-Checksum-Algorithm": {
+        "description": "The algorithms of `Upload-Checksum`.",
+        "schema": {"type": "string"},
+    },
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}, "example": "5"},
 }
 VERSIONED: Final = frozenset(
-    {"DataCenter", "StorageDomain", "ProxyHost", "Token", "TokenCreated", "Import", "Vm", "Disk"}
+    {"DataCenter", "StorageDomain", "ProxyHost", "Token", "TokenCreated", "Import", "Upload", "Vm", "Disk"}
 )
 """The schemas of resources with an ETag."""
 ANSWERS: Final = {
@@ -100,4 +123,5 @@ def _complete_response(status: str, response: Json, operation_id: str) -> None:
         *(["Retry-After"] if status == "503" else []),
     ]
     if names:
-        response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+        told = response.setdefault("headers", {})
+        told |= {name: {"$ref": f"#/components/headers/{name}"} for name in names}

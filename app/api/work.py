@@ -11,6 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app import logs
+from app.api import tus
 from app.api.state import AppState
 from app.db import Session
 from app.errors import InvalidRequestError, UnavailableError
@@ -19,7 +20,8 @@ from app.services.idempotency import Claim, KeptAnswer
 
 HEADER: Final = "Idempotency-Key"
 LONGEST_KEY: Final = 255
-KEPT_HEADERS: Final = ("content-type", "location", "etag")
+UPLOAD_HEADERS: Final = ("upload-length", "upload-metadata")
+KEPT_HEADERS: Final = ("content-type", "location", "etag", "upload-offset", "upload-expires")
 POLL_SECONDS: Final = 0.1
 WAIT_SECONDS: Final = 60.0
 
@@ -115,9 +117,16 @@ async def _claim_of(request: Request, state: AppState) -> Claim | None:
     token = await idempotency.token_id(state.database, request.headers.get("Authorization", ""))
     if token is None:
         return None
-    body_hash = hashlib.sha256(await request.body()).hexdigest()
+    body_hash = hashlib.sha256(await _wanted(request)).hexdigest()
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return Claim(token, request.method, path, key, body_hash, state.settings.idempotency_lifetime_seconds)
+
+
+async def _wanted(request: Request) -> bytes:
+    """What tells one request from another: its body; of an upload, which says all that in headers, these."""
+    told = "".join(f"\n{name}: {request.headers.get(name)}" for name in UPLOAD_HEADERS)
+    is_upload = request.url.path == tus.PATH
+    return told.encode() if is_upload else await request.body()
 
 
 async def _in_transaction(

@@ -17,6 +17,9 @@ PAGE = 1000
 TRIES = 3
 """A POST carries an idempotency key, so one whose answer got lost is sent again."""
 
+AGAIN = frozenset({423, 429, 460, 502, 503, 504})
+"""Statuses of an upload that a moment, or sending the same bytes once more, may mend."""
+
 Query = Mapping[str, str | int | list[str]]
 
 
@@ -62,6 +65,21 @@ class Service:
 
     def post(self, path: str, body: Json | None = None) -> Json:
         return self._repeated("POST", path, body if body is not None else {})
+
+    def delete(self, path: str) -> None:
+        _document(self._answer("DELETE", path))
+
+    def transfer(self, verb: str, path: str, headers: Mapping[str, str], data: bytes = b"") -> httpx.Response:
+        """A request of the upload protocol. Raises LostError when it may be sent again, ProblemError."""
+        try:
+            response = self._http.request(verb, path, headers=dict(headers), content=data)
+        except httpx.TransportError as error:
+            raise LostError(str(error) or type(error).__name__) from error
+        if response.status_code in AGAIN:
+            raise LostError(str(problem_of(response).get("detail")))
+        if not response.is_success:
+            _raise_problem(response)
+        return response
 
     def patch(self, path: str, body: Json) -> Json:
         return _document(self._answer("PATCH", path, json=body))

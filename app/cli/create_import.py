@@ -25,6 +25,7 @@ class SourceKind(StrEnum):
     DISK = "disk"
     LIBVIRT_XML = "libvirt-xml"
     VMX = "vmx"
+    UPLOAD = "upload"
 
 
 class Format(StrEnum):
@@ -57,7 +58,10 @@ def import_vm(
     service: Service,
     output: Output,
     kind: Annotated[SourceKind, typer.Argument(help="What the path is.")],
-    path: Annotated[str, typer.Argument(help="Absolute path on the proxy host.")],
+    path: Annotated[
+        str,
+        typer.Argument(help="Absolute path on the proxy host; of uploads, their ids with commas between."),
+    ],
     to: Annotated[
         str | None, typer.Option(help="Storage domain, by name or id.", rich_help_panel=TARGET)
     ] = None,
@@ -126,7 +130,7 @@ def import_vm(
         raise typer.BadParameter("give --to STORAGE_DOMAIN (or --data-center)")
     center = data_center_id(service, data_center) if data_center is not None else None
     body: Json = {
-        "source": {"kind": kind.replace("-", "_"), "path": path, **({"vm_id": vm_id} if vm_id else {})},
+        "source": {**_source(kind, path), **({"vm_id": vm_id} if vm_id else {})},
         "storage_domain_id": storage_domain_id(service, to, center) if to is not None else None,
         "data_center_id": center if to is None else None,
         "proxy_host_id": proxy_host_id(service, proxy_host, center) if proxy_host is not None else None,
@@ -150,6 +154,12 @@ def import_vm(
         _check(service, output, body)
     else:
         _start(service, output, body, follow=follow)
+
+
+def _source(kind: SourceKind, path: str) -> Json:
+    if kind is SourceKind.UPLOAD:
+        return {"kind": kind, "upload_ids": path.split(",")}
+    return {"kind": kind.replace("-", "_"), "path": path}
 
 
 def _nics(networks: list[str] | None, macs: list[str] | None) -> list[Json]:

@@ -15,6 +15,7 @@ from app.cli import (
     proxy_hosts,
     storage_domains,
     tokens,
+    uploads,
 )
 
 EPILOG = "Exit codes: 0 succeeded, 1 failed, 2 usage, 3 the import was cancelled, 130 Ctrl-C."
@@ -27,12 +28,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog=EPILOG,
 )
-for part in (programs.app, create_import.app, imports.top, health.app):
+for part in (programs.app, create_import.app, imports.top, uploads.top, health.app):
     app.add_typer(part)
 app.add_typer(tokens.app, name="token")
 app.add_typer(imports.app, name="imports")
 app.add_typer(proxy_hosts.app, name="proxy-hosts")
 app.add_typer(storage_domains.app, name="storage-domains")
+app.add_typer(uploads.app, name="uploads")
 app.add_typer(orphans.app, name="orphans")
 app.add_typer(data_centers.app, name="data-centers")
 

@@ -13,8 +13,11 @@ from app.models.attempts import Attempt
 from app.models.columns import now
 from app.models.vm import VmConfig
 from app.proxy.agent_client import AttemptPlace
+from app.services.specs import VmImportCreate
+from app.sources import SourceSpec
 
-CONFIG, SOURCE, PLACE, TARGET, MADE = "config", "source", "place", "target", "made"
+CONFIG, SOURCE, BEHIND, ROOTS = "config", "source", "behind", "roots"
+PLACE, TARGET, MADE = "place", "target", "made"
 LAUNCHED, MACHINE_READABLE, AT = "launched", "machine_readable", "at"
 EXCEEDED, OVER = "exceeded", "over"
 
@@ -33,6 +36,8 @@ class Exceeded:
 
 
 _configs = TypeAdapter(VmConfig)
+_roots: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
+_sources: TypeAdapter[SourceSpec] = TypeAdapter(SourceSpec)
 _places = TypeAdapter(AttemptPlace)
 _targets = TypeAdapter(Target)
 _mades = TypeAdapter(Made)
@@ -47,6 +52,18 @@ def config(turn: Turn) -> VmConfig:
 def source(turn: Turn) -> VmConfig:
     """The VM as it is at the source (read_config)."""
     return _read(turn, SOURCE, _configs)
+
+
+def spec(turn: Turn) -> VmImportCreate:
+    """The request, with the source that `read_config` found behind the one that was named."""
+    if BEHIND not in turn.facts:
+        return turn.spec
+    return turn.spec.model_copy(update={"source": _read(turn, BEHIND, _sources)})
+
+
+def roots(turn: Turn) -> tuple[str, ...]:
+    """The directories that the source may read (read_config)."""
+    return _read(turn, ROOTS, _roots)
 
 
 def place(turn: Turn) -> AttemptPlace:

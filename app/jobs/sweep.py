@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app import logs
+from app.actions.create_upload import UploadTools
 from app.actions.probe_host import call_back, probe_host, status_with
+from app.actions.remove_uploads import clear_uploads
 from app.errors import AppError, HostKeyUnverifiedError
 from app.jobs.context import Context
 from app.jobs.runner import Runner
@@ -20,6 +22,7 @@ from app.services import (
     proxy_hosts,
     records,
     turns,
+    uploads,
     waiting,
     workers,
 )
@@ -29,6 +32,8 @@ AGAIN_SECONDS = 10.0
 """An import that was woken and not claimed since is woken again."""
 PROBES_AT_ONCE = 8
 PURGE_SECONDS = 60.0
+CLEAR_SECONDS = 1.0
+"""The least time between two looks for uploads that are over."""
 
 log = logs.get("sweep")
 
@@ -62,6 +67,7 @@ class Sweep:
         self._probing: set[UUID] = set()
         self._is_first = False
         self._purged_at = -PURGE_SECONDS
+        self._clearing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Until it is cancelled; what it began ends with it."""
@@ -81,6 +87,7 @@ class Sweep:
             self._tell,
             self._probe_hosts,
             self._purge,
+            self._clear_uploads,
         )
         for part in parts:
             try:
@@ -169,12 +176,31 @@ class Sweep:
                 group.create_task(self._probe(host))
 
     async def _purge(self, _: asyncio.TaskGroup) -> None:
-        """Forget answers that nobody can ask for again."""
+        """Forget answers that nobody can ask for again, and uploads that expired long ago."""
         if not self._is_first or time.monotonic() - self._purged_at < PURGE_SECONDS:
             return
         self._purged_at = time.monotonic()
         async with self._context.database.session() as session:
             await idempotency.purge(session, self._context.settings.idempotency_lifetime_seconds)
+            await uploads.purge(session)
+
+    async def _clear_uploads(self, group: asyncio.TaskGroup) -> None:
+        """End uploads that are over, and remove what nobody needs. A host that hangs holds up no pass."""
+        if not self._is_first or (self._clearing is not None and not self._clearing.done()):
+            return
+        async with self._context.database.reading() as session:
+            is_due = await uploads.is_any_due(session)
+        if is_due:
+            self._clearing = group.create_task(self._clear())
+
+    async def _clear(self) -> None:
+        context = self._context
+        tools = UploadTools(context.database, context.sealer, context.proxies, context.settings)
+        try:
+            await clear_uploads(tools)
+        except Exception:  # the top of a job: the next pass tries again
+            log.exception("uploads.failed")
+        await asyncio.sleep(CLEAR_SECONDS)
 
     async def _probe(self, host: ProxyHost) -> None:
         try:

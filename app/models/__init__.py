@@ -11,6 +11,7 @@ from app.models.installation import Installation
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import StorageDomain
 from app.models.tokens import ApiToken, StreamTicket
+from app.models.uploads import Upload
 from app.models.vms import Disk, Vm, VmName
 from app.models.workers import Worker
 
@@ -33,6 +34,7 @@ TABLES: tuple[type[SQLModel], ...] = (
     Worker,
     IdempotencyRecord,
     Installation,
+    Upload,
 )
 
 for table in TABLES:

@@ -20,6 +20,7 @@ class OrphanKind(StrEnum):
     ATTEMPT_DIRECTORY = "attempt_directory"
     PROCESS = "process"
     STORAGE_DIRECTORY = "storage_directory"
+    UPLOAD = "upload"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class MarkedThing:
     """The host that was asked."""
     storage_domain_id: UUID | None
     attempt_id: UUID
-    """The id in the mark: an attempt's, or a VM's that was being deleted."""
+    """The id in the mark: an attempt's, an upload's, or a VM's that was being deleted."""
     installation_id: UUID | None
     path: str | None
     size_bytes: int | None
@@ -76,7 +77,7 @@ class Orphan(Shape):
     storage_domain_id: UUID | None
     """Null: it is in the proxy host's work directory."""
     attempt_id: UUID | None
-    """What its mark says."""
+    """What its mark says; of an upload, that one's id."""
     import_id: UUID | None
     """Null: the import is not known any more."""
     path: str | None

@@ -13,6 +13,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict
 from app.proxy.answers import answer_of, read_as
 from app.proxy.base import Channel, CommandResult, Proxy
 from app.proxy.inventories import Inventory
+from app.proxy.uploads import UploadAgent
 
 QUICK_SECONDS = 30.0
 """For what touches only metadata."""
@@ -129,7 +130,7 @@ class SpaceInfo(_Answer):
     total_bytes: int
 
 
-class HostAgent:
+class HostAgent(UploadAgent):
     """Asks the agent on one proxy host. Every method raises a HostError subclass when the host can't be used.
 
     What changes something names its attempt and turn; it raises FencedError, and changes nothing, when the

@@ -21,6 +21,11 @@ from app.errors import (
     SudoRefusedError,
     UnsafeArchiveError,
     UnsafeImageError,
+    UploadChecksumError,
+    UploadLockedError,
+    UploadLostError,
+    UploadOffsetError,
+    UploadTooLongError,
     VirtV2vMissingError,
     WorkDirUnusableError,
 )
@@ -46,6 +51,11 @@ _ERRORS: dict[str, type[AppError]] = {
         SudoRefusedError,
         UnsafeArchiveError,
         UnsafeImageError,
+        UploadChecksumError,
+        UploadLockedError,
+        UploadLostError,
+        UploadOffsetError,
+        UploadTooLongError,
         VirtV2vMissingError,
         WorkDirUnusableError,
     )
@@ -58,6 +68,11 @@ def answer_of(verb: str, result: CommandResult) -> Any:
         answer = json.loads(result.stdout)
     except ValueError as error:
         raise _start_error(verb, result) from error
+    return result_in(answer)
+
+
+def result_in(answer: Any) -> Any:
+    """Raises what the program refused with, HostCommandError for what it never says."""
     if isinstance(answer, dict) and "code" in answer:
         raise _ERRORS.get(str(answer["code"]), HostCommandError)(str(answer.get("detail")))
     if not isinstance(answer, dict) or "result" not in answer:

@@ -40,6 +40,9 @@ class Channel(Protocol):
     async def send(self, data: bytes) -> None:
         """Raises HostConnectionLostError when the connection is gone."""
 
+    async def end(self) -> None:
+        """Close the command's standard input; one that has ended is fine."""
+
     def chunks(self) -> AsyncIterator[bytes]:
         """Ends when the command closes its output; raises HostConnectionLostError when it was cut."""
 

@@ -24,6 +24,12 @@ class FoundAttempt(_Found):
     running: bool
 
 
+class FoundUpload(_Found):
+    """An upload's directory in the work directory; its mark has the upload's id."""
+
+    path: str
+
+
 class FoundDirectory(_Found):
     """A marked directory on storage; `root` is the one of those asked for in which it lies."""
 
@@ -45,6 +51,7 @@ class Inventory(BaseModel):
 
     attempts: tuple[FoundAttempt, ...]
     directories: tuple[FoundDirectory, ...]
+    uploads: tuple[FoundUpload, ...]
     unread: tuple[UnreadRoot, ...]
     complete: bool
     """False when there is more than was asked for, or than could be looked at in time."""

@@ -9,6 +9,7 @@ import asyncssh
 
 from app.errors import (
     HostAuthenticationError,
+    HostBusyError,
     HostCommandError,
     HostConnectionLostError,
     HostDeadlineError,
@@ -22,7 +23,9 @@ CONNECT_SECONDS = 15.0
 KEEPALIVE_SECONDS = 15.0
 KEEPALIVES_MISSED = 3
 CHANNELS = 6
-"""Commands at once on one connection; sshd's MaxSessions is 10, and the watch needs one more."""
+"""Commands at once on one connection; sshd's MaxSessions is 10."""
+LONG_CHANNELS = 3
+"""Channels at once that last: a watch, or uploads; with the commands they are one less than sshd allows."""
 SESSION_TRIES = 20
 SESSION_RETRY_SECONDS = 0.1
 CLOSE_SECONDS = 2.0
@@ -55,6 +58,7 @@ class SshProxy:
         self._address = address
         self._connection = connection
         self._channels = asyncio.Semaphore(CHANNELS)
+        self._long_channels = asyncio.Semaphore(LONG_CHANNELS)
         self._running: set[asyncio.Task[asyncssh.SSHCompletedProcess]] = set()
 
     @property
@@ -132,13 +136,31 @@ class SshProxy:
 
     @asynccontextmanager
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Channel]:
-        """A channel to a long-lived command; leaving the context closes its standard input."""
-        with self._told():
-            process = await self._session(self._command(argv, {}))
+        """A channel to a long-lived command; leaving the context closes its standard input.
+
+        Raises HostBusyError when none comes free in time.
+        """
+        async with self._long_channel():
+            with self._told():
+                process = await self._session(self._command(argv, {}))
+            try:
+                yield SshChannel(process, self._lost)
+            finally:
+                process.close()
+
+    @asynccontextmanager
+    async def _long_channel(self) -> AsyncIterator[None]:
         try:
-            yield SshChannel(process, self._lost)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._long_channels.acquire()
+        except TimeoutError as error:
+            raise HostBusyError(
+                f"The connection to {self._address.address} carries {LONG_CHANNELS} transfers already."
+            ) from error
+        try:
+            yield
         finally:
-            process.close()
+            self._long_channels.release()
 
     def close(self) -> None:
         """Begin to close the connection; what runs on it ends with HostConnectionLostError."""
@@ -190,6 +212,11 @@ class SshChannel:
             await self._process.stdin.drain()
         except (*_LOST, OSError) as error:
             raise self._lost() from error
+
+    async def end(self) -> None:
+        """Close the command's standard input; one that has ended is fine."""
+        with suppress(*_LOST, OSError):
+            self._process.stdin.write_eof()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Ends when the command closes its output; raises HostConnectionLostError when it was cut."""

@@ -94,9 +94,11 @@ def calm(row: VmImport) -> bool:
 async def create(session: AsyncSession, body: VmImportCreate, *, created_by: str, sealer: Sealer) -> VmImport:
     """Check what needs no other machine, reserve the VM's name, and queue the import.
 
-    Raises UnknownReferenceError, UnsupportedPropertyError, InvalidNameError, NameInUseError.
+    Raises UnknownReferenceError, UnsupportedPropertyError, UploadNotCompleteError, InvalidNameError,
+    NameInUseError.
     """
     data_center_id = await references.check(session, body)
+    body = await references.bound(session, body)
     row = VmImport(
         spec=body.without_secrets(),
         data_center_id=data_center_id,
@@ -222,7 +224,7 @@ async def cancel(session: AsyncSession, row: VmImport, *, force: bool = False) -
 async def retry(session: AsyncSession, row: VmImport, body: ImportRetry) -> None:
     """Queue the next attempt of a failed or cancelled import; the row is locked.
 
-    Raises ImportNotRetryableError, UnknownReferenceError, NameInUseError.
+    Raises ImportNotRetryableError, UnknownReferenceError, UnsupportedPropertyError, NameInUseError.
     """
     if row.state not in {ImportState.FAILED, ImportState.CANCELLED}:
         raise ImportNotRetryableError(f"The import is {row.state}.")

@@ -16,7 +16,7 @@ from app.models.proxy_hosts import ProxyHost
 from app.models.state import LIVE, ImportState
 from app.models.storage_domains import StorageDomain
 from app.models.vms import Vm
-from app.services import attempts, installation, timeline, turns
+from app.services import attempts, installation, timeline, turns, uploads
 
 LAST_TURN: Final = 2**62
 """Of attempts that the database doesn't know: no later turn can come."""
@@ -24,8 +24,9 @@ ARTIFACTS: Final = {
     OrphanKind.ATTEMPT_DIRECTORY: "attempt",
     OrphanKind.PROCESS: "attempt",
     OrphanKind.STORAGE_DIRECTORY: "target",
+    OrphanKind.UPLOAD: "upload",
 }
-"""How the steps record what they make."""
+"""How the steps record what they make; uploads have records of their own."""
 AT_ONCE: Final = 500
 """Ids a query: SQLite takes only so many."""
 
@@ -66,14 +67,20 @@ class Ownership:
     known: dict[UUID, KnownAttempt]
     vm_ids: frozenset[UUID]
     """The VMs among those that they belong or belonged to that are still there."""
+    upload_ids: frozenset[UUID]
+    """The uploads among them that are on record and have not expired."""
 
     def is_ours(self, thing: MarkedThing) -> bool:
         """Whether this installation made it; what another one's mark says is none of our business."""
-        is_known = thing.attempt_id in self.known or thing.attempt_id in self.vm_ids
+        is_known = thing.attempt_id in self.known or thing.attempt_id in self.vm_ids | self.upload_ids
         return is_known or thing.installation_id == self.installation_id
 
     def is_owned(self, thing: MarkedThing) -> bool:
-        """A live import owns all that its attempts made; a VM its disks; a failed import what it kept."""
+        """A live import owns all that its attempts made; a VM its disks; a failed import what it kept; and an
+        upload is its own until it expires.
+        """
+        if thing.kind is OrphanKind.UPLOAD:
+            return thing.attempt_id in self.upload_ids
         known = self.known.get(thing.attempt_id)
         if known is None:
             return thing.attempt_id in self.vm_ids
@@ -100,7 +107,12 @@ async def ownership(session: AsyncSession, things: Collection[MarkedThing]) -> O
     ids = {thing.attempt_id for thing in things}
     known = await _known(session, ids)
     vm_ids = ids | {found.vm_id for found in known.values() if found.vm_id is not None}
-    return Ownership(await installation.current_id(session), known, await _vms(session, vm_ids))
+    return Ownership(
+        await installation.current_id(session),
+        known,
+        await _vms(session, vm_ids),
+        await _uploads(session, {thing.attempt_id for thing in things if thing.kind is OrphanKind.UPLOAD}),
+    )
 
 
 async def _known(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, KnownAttempt]:
@@ -132,6 +144,11 @@ async def _vms(session: AsyncSession, ids: Iterable[UUID]) -> frozenset[UUID]:
     for some in _portions(ids):
         found |= set((await session.execute(select(col(Vm.id)).where(col(Vm.id).in_(some)))).scalars())
     return frozenset(found)
+
+
+async def _uploads(session: AsyncSession, ids: Iterable[UUID]) -> frozenset[UUID]:
+    found = [await uploads.owned(session, some) for some in _portions(ids)]
+    return frozenset().union(*found)
 
 
 def _portions(items: Iterable[T]) -> Iterator[list[T]]:
@@ -169,6 +186,8 @@ async def take(session: AsyncSession, things: Sequence[MarkedThing]) -> Taken:
 
 async def forget(session: AsyncSession, removed: MarkedThing, *, is_last: bool) -> None:
     """It is removed; the last of its kind is no longer on record as made."""
+    if removed.kind is OrphanKind.UPLOAD:
+        await uploads.removed(session, removed.attempt_id)
     attempt = await session.get(Attempt, removed.attempt_id)
     row = await turns.locked(session, attempt.import_id) if attempt is not None else None
     if attempt is None or row is None:

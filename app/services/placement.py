@@ -15,7 +15,7 @@ from app.models.attempts import Reservation
 from app.models.damage import damage
 from app.models.proxy_hosts import HostState, ProxyHost
 from app.models.storage_domains import DomainState, StorageDomain
-from app.services import storage_domains
+from app.services import storage_domains, uploads
 from app.services.specs import VmImportCreate
 from app.sources import source_of
 from app.v2v.features import features_of, missing
@@ -96,6 +96,7 @@ async def current_load(session: AsyncSession) -> Load:
     load = Load()
     for reservation in (await session.execute(select(Reservation))).scalars():
         load.add(reservation)
+    load.bytes.update(await uploads.outstanding(session))
     return load
 
 

@@ -20,7 +20,7 @@ from app.models.storage_domains import StorageDomain
 from app.models.vms import Disk, Vm
 from app.proxy.base import HostAddress
 from app.secrets import Sealer
-from app.services import attempts, data_centers, names, records, users
+from app.services import attempts, data_centers, names, records, uploads, users
 
 SECRETS: Final = ("private_key", "password")
 REACHED_BY: Final = frozenset({"address", "port", "username", "sudo", "host_key", "work_dir", *SECRETS})
@@ -28,7 +28,7 @@ REACHED_BY: Final = frozenset({"address", "port", "username", "sudo", "host_key"
 FOUND_BY: Final = REACHED_BY | {"virt_v2v_path", "environment", "enabled"}
 """What a probe depends on."""
 PLACES: Final = frozenset({"address", "port", "work_dir"})
-"""What must not change under running imports: what they left would be looked for elsewhere."""
+"""What must not change under running imports and uploads: what they left would be looked for elsewhere."""
 
 
 def context(host_id: UUID) -> str:
@@ -120,12 +120,12 @@ def host_address(row: ProxyHost, sealer: Sealer) -> HostAddress:
 async def patch(session: AsyncSession, row: ProxyHost, given: Json, sealer: Sealer) -> None:
     """Change what was given; null takes a secret or the host key away. What is admitted later keeps to it.
 
-    Raises InUseError when the host would move under its running imports, NameInUseError.
+    Raises InUseError when the host would move under its running imports or its uploads, NameInUseError.
     """
     await lock_admission(session)
     changed = {name: value for name, value in given.items() if getattr(row, name, None) != value}
     if PLACES & changed.keys():
-        users.refuse("proxy host", await _imports(session, row))
+        users.refuse("proxy host", [*await _imports(session, row), *await uploads.held_on(session, row.id)])
     secrets = {name: value for name, value in given.items() if name in SECRETS}
     if secrets:
         _seal(row, {**sealer.open(row.sealed_secrets, context(row.id)), **secrets}, sealer)
@@ -137,7 +137,7 @@ async def patch(session: AsyncSession, row: ProxyHost, given: Json, sealer: Seal
 
 
 async def remove(session: AsyncSession, row: ProxyHost) -> None:
-    """Raises InUseError, which names the live imports, VMs and storage domains."""
+    """Raises InUseError, which names the live imports, VMs, storage domains and uploads."""
     # Nothing is admitted to it from here on.
     await lock_admission(session)
     holding = select(col(Disk.vm_id)).where(col(Disk.proxy_host_id) == row.id)
@@ -145,9 +145,11 @@ async def remove(session: AsyncSession, row: ProxyHost) -> None:
         *await _imports(session, row),
         *await users.vms(session, col(Vm.id).in_(holding)),
         *await _domains(session, row),
+        *await uploads.held_on(session, row.id),
     ]
     users.refuse("proxy host", using)
     await session.execute(delete(Artifact).where(col(Artifact.attempt_id).in_(_attempts_on(row))))
+    await uploads.remove_of_host(session, row.id)
     await session.delete(row)
 
 

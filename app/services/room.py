@@ -16,7 +16,7 @@ from sqlmodel import col
 from app.db import lock_admission
 from app.models.attempts import Attempt, Reservation
 from app.models.columns import now
-from app.services import attempts
+from app.services import attempts, uploads
 from app.services.waiting import OVERTAKEN_SECONDS
 
 FACT: Final = "room"
@@ -40,7 +40,7 @@ async def ask(session: AsyncSession, attempt_id: UUID, needed: Room) -> Room:
     own.work_bytes, own.target_bytes = needed.work, needed.target
     await session.flush()
     since = _since(await attempts.fresh(session, attempt_id))
-    work = target = 0
+    work, target = (await uploads.outstanding(session))[own.proxy_host_id], 0
     for other, attempt in await _others(session, own):
         counted = _counted(other, attempt, ahead_of=since)
         if other.proxy_host_id == own.proxy_host_id:

@@ -9,17 +9,19 @@ from app.sources.base import Source
 from app.sources.disk import Disk, DiskSource
 from app.sources.libvirt_xml import LibvirtXml, LibvirtXmlSource
 from app.sources.ova import Ova, OvaSource
+from app.sources.upload import UploadedFiles, UploadSource
 from app.sources.vmx import Vmx, VmxSource
 
 SOURCES: tuple[Source[Any], ...] = (
     Disk(),
     LibvirtXml(),
     Ova(),
+    UploadedFiles(),
     Vmx(),
 )
 
 SourceSpec = Annotated[
-    DiskSource | LibvirtXmlSource | OvaSource | VmxSource,
+    DiskSource | LibvirtXmlSource | OvaSource | UploadSource | VmxSource,
     Field(discriminator="kind"),
 ]
 

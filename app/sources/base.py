@@ -19,6 +19,10 @@ class SourceReading:
 
     config: VmConfig
     work_bytes: int
+    source: Shape | None = None
+    """What the job goes on with, where the source turned out to stand for another one."""
+    roots: tuple[str, ...] | None = None
+    """The directories that this one may read, instead of the proxy host's `source_roots`."""
 
 
 class Source(Protocol[S]):

@@ -1,10 +1,11 @@
 """Looks at the image of each disk that a description names."""
 
+import posixpath
 from collections.abc import Collection, Sequence
 
-from app.errors import InvalidSourceError
+from app.errors import InvalidSourceError, SourceNotAllowedError, SourceNotFoundError
 from app.models.vm import SourceDisk
-from app.proxy.agent_client import HostAgent
+from app.proxy.agent_client import HostAgent, ImageInfo
 
 MOST_DISKS = 255
 """As many as virt-v2v's appliance can hold."""
@@ -19,6 +20,9 @@ async def looked_at(
     without: Collection[str],
 ) -> tuple[SourceDisk, ...]:
     """The disks with real paths, true formats and sizes; relative paths begin at `directory`.
+
+    What is not at its absolute path, or not to be read there, is looked for in `directory` by its name: files
+    move, and their descriptions stay as they were.
 
     Those in `without`, and those that are no file or block device, stay as they are described.
 
@@ -40,8 +44,7 @@ def check_number(disks: Sequence[SourceDisk]) -> None:
 async def _looked_at(agent: HostAgent, disk: SourceDisk, directory: str, roots: Sequence[str]) -> SourceDisk:
     if not disk.path:
         return disk
-    path = disk.path if disk.path.startswith("/") else f"{directory}/{disk.path}"
-    image = await agent.image_info(path, roots=roots, format=disk.format)
+    image = await _image(agent, disk.path, disk.format, directory, roots)
     return disk.model_copy(
         update={
             "path": image.path,
@@ -50,3 +53,18 @@ async def _looked_at(agent: HostAgent, disk: SourceDisk, directory: str, roots: 
             "used_bytes": image.actual_bytes,
         }
     )
+
+
+async def _image(
+    agent: HostAgent, path: str, format_name: str | None, directory: str, roots: Sequence[str]
+) -> ImageInfo:
+    if not path.startswith("/"):
+        return await agent.image_info(f"{directory}/{path}", roots=roots, format=format_name)
+    try:
+        return await agent.image_info(path, roots=roots, format=format_name)
+    except (SourceNotAllowedError, SourceNotFoundError) as error:
+        beside = f"{directory}/{posixpath.basename(path)}"
+        try:
+            return await agent.image_info(beside, roots=roots, format=format_name)
+        except SourceNotFoundError:
+            raise error from None

@@ -23,7 +23,7 @@ from tests.support.rows import SEALER
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """What is asked of the database is tested on both in tests/services."""
 OTHERS_ID = UUID(int=2)
-DIRECTORY, PROCESS, STORAGE = OrphanKind
+DIRECTORY, PROCESS, STORAGE, _ = OrphanKind
 
 
 async def look(engine: Engine) -> tuple[list[Orphan], list[UnreachablePlace]]:

@@ -71,6 +71,12 @@ def test_options_become_a_request(stand_in: StandIn, tmp_path: Path) -> None:
     ]
 
 
+def test_uploads_are_named_by_their_ids(stand_in: StandIn) -> None:
+    run(stand_in, "import", "upload", f"{HOST_ID},{CENTER_ID}", "--to", DOMAIN_ID, "--no-follow")
+    source = stand_in.bodies("POST", IMPORTS)[0]["source"]
+    assert source == {"kind": "upload", "upload_ids": [HOST_ID, CENTER_ID]}
+
+
 @pytest.mark.parametrize("kind", list(SourceKind))
 def test_every_kind_is_named_as_the_service_names_it(stand_in: StandIn, kind: SourceKind) -> None:
     run(stand_in, "import", kind, "/srv/x", "--to", DOMAIN_ID, "--no-follow")

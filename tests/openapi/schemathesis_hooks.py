@@ -1,11 +1,12 @@
 """What Schemathesis has to know of this API: where proxy hosts may be, and what a schema can't say."""
 
+from base64 import b64encode
 from typing import Any
 
 import httpx
 import schemathesis
 from hypothesis import strategies
-from schemathesis import APIOperation, Case, CheckContext, HookContext, Response
+from schemathesis import APIOperation, Case, CheckContext, HookContext, Response, SerializationContext
 
 AnyCase = Case[APIOperation[Any, Any, Any, Any]]
 
@@ -13,9 +14,23 @@ PORT = 9
 """Nothing listens there on this machine: generated addresses must lead nowhere else."""
 BEYOND_SCHEMAS = frozenset({"invalid_key", "exactly_one"})
 """Codes of faults that JSON Schema has no words for: keys that can't be read, rules between members."""
+PLACE = b64encode(b"0196f1d2-7c1e-7000-8000-00000000000b").decode()
+METADATA = [f"filename eA==,{place} {PLACE}" for place in ("proxy_host_id", "data_center_id")]
+"""Of uploads: the places are well-formed, and not there."""
 
 # Generated headers have letters and digits alone, and so never a quote.
 schemathesis.openapi.format("etags", strategies.sampled_from(["*", '"1"', 'W/"1"', '"1", "2"']))
+
+schemathesis.openapi.format("tus-metadata", strategies.sampled_from(METADATA))
+
+schemathesis.openapi.format(
+    "tus-checksum", strategies.sampled_from([f"sha1 {'A' * 27}=", f"sha256 {'A' * 43}="])
+)
+
+
+@schemathesis.serializer("application/offset+octet-stream")
+def send_as_it_is(ctx: SerializationContext, value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 @schemathesis.hook

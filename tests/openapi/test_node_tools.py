@@ -10,6 +10,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parent.parent / "docs" / "openapi.json"
 TOOLS = HERE / "node_modules" / ".bin"
+TUS_CLIENT = HERE / "node_modules" / "tus-js-client"
 QUIET = {**os.environ, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 
 
@@ -25,7 +26,7 @@ def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(autouse=True, scope="module")
 def tools() -> None:
     """`scripts/setup` installs them; a test that runs without it installs them itself."""
-    if not TOOLS.exists():
+    if not (TOOLS.exists() and TUS_CLIENT.exists()):
         subprocess.run(["npm", "ci", "--silent"], cwd=HERE, check=True, timeout=110)
 
 

@@ -96,7 +96,8 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            body = json.loads(raw) if raw else None
+            is_json = "json" in headers.get("content-type", "json")
+            body = (json.loads(raw) if is_json else raw) if raw else None
             asked = Asked(self.command, parts.path, parse_qs(parts.query), headers, body)
             self._send(stand_in.answer(asked))
 
@@ -110,7 +111,7 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(answer.body)
             self.close_connection = answer.breaks
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815  the names that the base class calls
+        do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815  the names that the base class calls
 
         def log_message(self, *_: Any) -> None:
             return

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from app.errors import HostDeadlineError
+from app.errors import HostConnectionLostError, HostDeadlineError
 from app.proxy.agent_client import HostAgent, JobState, JobStatus
 from app.proxy.base import Channel, CommandResult, HostAddress
 from app.proxy.pool import put_in_place
@@ -99,8 +99,14 @@ class LocalChannel:
         self._stdin, self._stdout = process.stdin, process.stdout
 
     async def send(self, data: bytes) -> None:
-        self._stdin.write(data)
-        await self._stdin.drain()
+        try:
+            self._stdin.write(data)
+            await self._stdin.drain()
+        except OSError as error:
+            raise HostConnectionLostError from error
+
+    async def end(self) -> None:
+        self._stdin.close()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while data := await self._stdout.read(65_536):

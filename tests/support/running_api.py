@@ -38,6 +38,12 @@ class RunningApi:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=10)
 
+    def stack_client(self, token: str | None) -> httpx.AsyncClient:
+        """A client that is closed at the end."""
+        client = self.client(token)
+        self.stack.push_async_callback(client.aclose)
+        return client
+
     async def listen(self, path: str, *, client: httpx.AsyncClient | None = None, **headers: str) -> Listener:
         """A stream, which has begun."""
         request = (client or self.admin).stream("GET", path, headers=headers)

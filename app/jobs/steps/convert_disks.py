@@ -58,7 +58,7 @@ class ConvertDisks:
 async def _launch(turn: Turn, agent: HostAgent) -> None:
     host, domain = await records(turn)
     source, target = facts.source(turn), target_now(turn)
-    command = command_line(turn.spec, host, domain, source, target)
+    command = command_line(facts.spec(turn), host, domain, source, target)
     for file in command.files:
         await agent.write(turn.attempt_id, turn.turn, file.name, file.data, mode=file.mode)
     async with turn.saving() as saved:
@@ -75,7 +75,7 @@ async def _launch(turn: Turn, agent: HostAgent) -> None:
         command.argv,
         environment={**command.environment, **host.environment},
         secret_files=[file.name for file in command.files if file.secret],
-        preparation=command.preparation and {**command.preparation, "roots": host.source_roots},
+        preparation=command.preparation and {**command.preparation, "roots": facts.roots(turn)},
     )
     turn.context.launched.set()
 

@@ -25,7 +25,12 @@ class ReadConfig:
             await vm_names.reserve(saved.session, turn.data_center_id, found.config.name, turn.import_id)
             attempts.learn(
                 saved.attempt,
-                **{facts.SOURCE: facts.plain(found.source), facts.CONFIG: facts.plain(found.config)},
+                **{
+                    facts.SOURCE: facts.plain(found.source),
+                    facts.CONFIG: facts.plain(found.config),
+                    facts.BEHIND: found.spec.source.model_dump(mode="json"),
+                    facts.ROOTS: list(found.roots),
+                },
             )
             timeline.note(
                 saved.session,

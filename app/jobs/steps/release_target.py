@@ -6,7 +6,7 @@ from app.jobs.step import Again, Saved, Turn
 from app.jobs.steps import prepare_host, reserve_target
 from app.models.attempts import Outcome
 from app.models.state import ImportState, StepName
-from app.services import attempts, imports, targets
+from app.services import attempts, imports, targets, uploads
 
 
 class ReleaseTarget:
@@ -45,3 +45,4 @@ async def _succeed(turn: Turn, saved: Saved, *, keeps: bool) -> None:
         await attempts.forget(saved.session, turn.attempt_id, kind)
     await attempts.end(saved.session, saved.attempt, Outcome.SUCCEEDED)
     await imports.end(saved.session, saved.row, ImportState.SUCCEEDED)
+    await uploads.consume(saved.session, uploads.ids_in(turn.spec.source))

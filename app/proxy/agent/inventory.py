@@ -1,4 +1,4 @@
-"""Lists what carries a marker on the host: attempts' directories, processes, directories on storage."""
+"""Lists what carries a marker on the host: attempts' directories, processes, uploads, and on storage."""
 
 from __future__ import annotations
 
@@ -62,11 +62,13 @@ class Found:
 def inventory(*, work_dir: str, storage: list[str], most: int, seconds: float) -> dict[str, object]:
     bounds = Bounds(most, seconds)
     attempts = _attempts(Path(work_dir), bounds)
+    uploads = _uploads(Path(work_dir) / "uploads", bounds)
     unread: list[dict[str, str]] = []
     directories = [found for root in storage for found in _directories(root, bounds, unread)]
     return {
         "attempts": [found.told(bounds) for found in attempts],
         "directories": [found.told(bounds) for found in directories],
+        "uploads": [found.told(bounds) for found in uploads],
         "unread": unread,
         "complete": bounds.complete,
     }
@@ -85,6 +87,18 @@ def _directories(root: str, bounds: Bounds, unread: list[dict[str, str]]) -> lis
     except OSError as error:
         unread.append({"root": root, "detail": f"{root!r} can't be read: {error}."})
     return found
+
+
+def _uploads(parent: Path, bounds: Bounds) -> list[Found]:
+    """Each upload once, whatever is left of it."""
+    found: dict[str, Found] = {}
+    for directory, mark in marked_in(parent) if parent.is_dir() else ():
+        if mark is None or not _is_place_of(directory, mark.attempt_id):
+            continue
+        if mark.attempt_id not in found and not bounds.allow(len(found)):
+            break
+        found.setdefault(mark.attempt_id, Found(mark, {})).add(directory, mark)
+    return list(found.values())
 
 
 def _attempts(root: Path, bounds: Bounds) -> list[Found]:

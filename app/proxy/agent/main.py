@@ -15,6 +15,7 @@ from app.proxy.agent.jobs import PREPARE, launch, stop
 from app.proxy.agent.looking import list_result, look, read, read_result
 from app.proxy.agent.ova_disks import prepare
 from app.proxy.agent.probe import probe, ready
+from app.proxy.agent.receiving import receive
 from app.proxy.agent.refusals import InvalidSourceError, RefusedError, of_system
 from app.proxy.agent.storage import (
     clear_marker,
@@ -27,6 +28,12 @@ from app.proxy.agent.storage import (
     set_owner,
 )
 from app.proxy.agent.tars import gzip_image_info, tar_image_info, tar_list, tar_read
+from app.proxy.agent.uploads import (
+    create_upload,
+    gather_uploads,
+    remove_upload,
+    upload_offset,
+)
 from app.proxy.agent.watch import watch
 
 Verb = Callable[..., object]
@@ -62,6 +69,10 @@ ACTING: dict[str, Verb] = {
     "clear_marker": clear_marker,
     "mark": mark,
     "remove_tree": remove_tree,
+    "create_upload": create_upload,
+    "upload_offset": upload_offset,
+    "gather_uploads": gather_uploads,
+    "remove_upload": remove_upload,
 }
 MOST_MEMORY_BYTES = 2 << 30
 PATIENCE_SECONDS = 5
@@ -76,15 +87,25 @@ def main() -> None:
     if verb == PREPARE:
         prepare(sys.argv[2], sys.argv[3:])
         return
+    if verb == "receive":
+        opening = json.loads(sys.stdin.buffer.readline())
+        _say(_answer(verb, lambda: receive(opening, sys.stdin.buffer, lambda begun: _say({"result": begun}))))
+        return
     request = json.load(sys.stdin.buffer)
     # SSH ends nothing on this side when the service gives up.
     signal.alarm(int(request.pop("timeout_seconds")) + PATIENCE_SECONDS)
-    json.dump(_answer(verb, request), sys.stdout)
+    json.dump(_answer(verb, lambda: _carry_out(verb, request)), sys.stdout)
 
 
-def _answer(verb: str, request: dict[str, object]) -> dict[str, object]:
+def _say(answer: dict[str, object]) -> None:
+    """One line of several."""
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _answer(verb: str, act: Callable[[], object]) -> dict[str, object]:
     try:
-        return {"result": _carry_out(verb, request)}
+        return {"result": act()}
     except RefusedError as error:
         return _refused(error)
     except OSError as error:

@@ -54,7 +54,7 @@ def prepare(work_dir: str) -> None:
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_private(root, stat.S_IWOTH)
-        for name in ("attempts", "t", "cache", "turns"):
+        for name in ("attempts", "t", "cache", "turns", "uploads"):
             (root / name).mkdir(mode=0o700, exist_ok=True)
             _check_private(root / name, stat.S_IWGRP | stat.S_IWOTH)
     except OSError as error:

@@ -57,6 +57,26 @@ class UnsafeImageError(RefusedError):
     code = "unsafe_image"
 
 
+class UploadLostError(RefusedError):
+    code = "upload_lost"
+
+
+class UploadLockedError(RefusedError):
+    code = "upload_locked"
+
+
+class UploadOffsetError(RefusedError):
+    code = "upload_offset_mismatch"
+
+
+class UploadTooLongError(RefusedError):
+    code = "upload_too_long"
+
+
+class UploadChecksumError(RefusedError):
+    code = "upload_checksum_mismatch"
+
+
 class VirtV2vMissingError(RefusedError):
     code = "virt_v2v_missing"
 
