@@ -1,5 +1,6 @@
-"""The virt-v2v command of an import: the source's half, the destination's half, the properties."""
+"""The command of an import: the source's half, the destination's half, the properties."""
 
+from app.actions.examine import with_properties
 from app.destinations.base import Target
 from app.errors import MissingAbilityError
 from app.models.proxy_hosts import ProxyHost
@@ -8,21 +9,36 @@ from app.models.vm import VmConfig
 from app.services import storage_domains
 from app.services.specs import VmImportCreate
 from app.sources import source_of
-from app.v2v.command import Command, V2vProperties, build_argv
+from app.v2v.command import Command, V2vInput, V2vProperties, build_argv
+from app.v2v.copying import build_copy
 from app.v2v.features import features_of
 
 
 def command_line(
     spec: VmImportCreate, host: ProxyHost, domain: StorageDomain, source: VmConfig, target: Target
 ) -> Command:
-    """Raises MissingAbilityError when the host's virt-v2v was never probed or lacks what is needed."""
+    """virt-v2v's, or that of a copy.
+
+    Raises MissingAbilityError when the host's virt-v2v was never probed or lacks what is needed.
+    """
+    given = source_of(spec.source.kind).input(spec.source, source, spec, target.attempt_dir)
+    if spec.conversion.is_copy:
+        destination, settings = storage_domains.opened(domain)
+        output = destination.copy(settings, target, with_properties(source, spec))
+        return build_copy(given, output, attempt_dir=target.attempt_dir)
+    return _conversion(spec, host, domain, given, target)
+
+
+def _conversion(
+    spec: VmImportCreate, host: ProxyHost, domain: StorageDomain, given: V2vInput, target: Target
+) -> Command:
     if host.status.virt_v2v is None:
         raise MissingAbilityError(f"The proxy host {host.name!r} has not been checked yet.")
     destination, settings = storage_domains.opened(domain)
     return build_argv(
         host.virt_v2v_path,
         features_of(host.status.virt_v2v),
-        source_of(spec.source.kind).input(spec.source, source, spec, target.attempt_dir),
+        given,
         destination.output(settings, target),
         V2vProperties(
             root=spec.conversion.root,

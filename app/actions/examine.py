@@ -20,7 +20,7 @@ from app.models.storage_domains import DomainHostStatus, StorageDomain
 from app.models.vm import Concern, ConcernSeverity, SourceDisk, VmConfig
 from app.proxy.agent_client import HostAgent
 from app.services import storage_domains
-from app.services.placement import WORK_BYTES_AT_LEAST
+from app.services.placement import work_bytes_at_least
 from app.services.specs import VmImportCreate
 from app.sources import source_of
 from app.sources.properties import excluded, included
@@ -65,7 +65,7 @@ async def examine(
         spec=with_source(spec, reading.source),
         roots=tuple(host.source_roots) if reading.roots is None else reading.roots,
         concerns=(*reading.config.concerns, *assess(config)),
-        work_bytes=WORK_BYTES_AT_LEAST + reading.work_bytes,
+        work_bytes=work_bytes_at_least(spec) + reading.work_bytes,
         work_free_bytes=host.status.free_bytes or 0,
         target_bytes=sum(_needed_bytes(disk, spec) for disk in config.disks) if destination.keeps else 0,
         domain=await destination.check(settings, agent, host.id),
@@ -112,8 +112,13 @@ def _no_room(where: str, needed: int, free: int) -> list[AppError]:
 
 def with_properties(source: VmConfig, wanted: ImportProperties) -> VmConfig:
     """The VM as it is to be: what the request sets, and else as it is at the source."""
+    buses = {disk.source_disk_id: disk.bus for disk in wanted.disks if disk.bus}
+    disks = tuple(
+        disk.model_copy(update={"bus": buses.get(disk.id, disk.bus)})
+        for disk in included(source.disks, wanted)
+    )
     return with_identity(source, wanted.vm).model_copy(
-        update={"disks": included(source.disks, wanted), "nics": mapped(source.nics, wanted.nics)}
+        update={"disks": disks, "nics": mapped(source.nics, wanted.nics)}
     )
 
 

@@ -97,7 +97,9 @@ def import_vm(
         list[str] | None,
         typer.Option(metavar="MAC=OUT", help="The NIC with this MAC goes to OUT.", rich_help_panel=NETWORKS),
     ] = None,
-    mode: Annotated[Mode, typer.Option(rich_help_panel=RUN)] = Mode.CONVERT,
+    mode: Annotated[
+        Mode, typer.Option(help="copy leaves the guest as it is.", rich_help_panel=RUN)
+    ] = Mode.CONVERT,
     root: Annotated[
         str, typer.Option(help="first, single, or a device such as /dev/sda2.", rich_help_panel=RUN)
     ] = "first",

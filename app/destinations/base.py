@@ -10,6 +10,7 @@ from app.models.storage_domains import DomainHostStatus, StorageDomainCreateBase
 from app.models.vm import VmConfig
 from app.proxy.agent_client import HostAgent
 from app.v2v.command import V2vOutput
+from app.v2v.copying import CopyOutput
 
 S = TypeVar("S", bound=Shape)
 
@@ -106,6 +107,9 @@ class Destination(Protocol[S]):
 
     def output(self, settings: S, target: Target) -> V2vOutput:
         """The output half of the command line."""
+
+    def copy(self, settings: S, target: Target, config: VmConfig) -> CopyOutput:
+        """Where disks are copied to without virt-v2v, and the metadata that it would write beside them."""
 
     async def collect(self, settings: S, target: Target, agent: HostAgent) -> Made:
         """Read what virt-v2v made and check it: every disk there and none more, each readable, alone, of the

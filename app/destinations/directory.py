@@ -2,14 +2,13 @@
 
 import dataclasses
 import re
-from string import ascii_lowercase
 from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from app.destinations import marked
-from app.destinations.base import Made, Target
+from app.destinations.base import Made, Target, TargetDisk
 from app.destinations.one_way import mixed
 from app.destinations.results import (
     identified,
@@ -20,13 +19,15 @@ from app.destinations.results import (
     with_config,
 )
 from app.errors import AppError, HostError, OutputInvalidError
+from app.formats.domain_writer import drive_letters, write_domain
 from app.formats.domain_xml import read_domain_xml, with_identity
 from app.models.common import HostPath, Json, Shape
-from app.models.imports import ImportProperties
+from app.models.imports import Allocation, ImportProperties
 from app.models.storage_domains import DomainHostStatus, StorageDomainCreateBase
 from app.models.vm import VmConfig
 from app.proxy.agent_client import HostAgent
 from app.v2v.command import V2vOutput
+from app.v2v.copying import CopyOutput, CopyTarget
 
 METADATA_TYPE = "application/xml; kind=libvirt-domain"
 
@@ -93,6 +94,16 @@ class Directory:
             )
         )
 
+    def copy(self, settings: DirectorySettings, target: Target, config: VmConfig) -> CopyOutput:
+        directory = _directory(settings, target)
+        disks = tuple(_copied(directory, target, disk) for disk in target.disks)
+        described = tuple(
+            disk.model_copy(update={"path": made.path, "format": made.format})
+            for disk, made in zip(config.disks, disks, strict=True)
+        )
+        text = write_domain(config, described, "kvm").decode()
+        return CopyOutput(disks, ((_metadata_path(settings, target), text),))
+
     async def collect(self, settings: DirectorySettings, target: Target, agent: HostAgent) -> Made:
         directory = _directory(settings, target)
         disks = tuple(
@@ -158,9 +169,14 @@ async def _check_names(directory: str, target: Target, agent: HostAgent) -> None
 
 
 def _drive(number: int) -> str:
-    """How virt-v2v names the disk of that number (from 1): sda, …, sdz, sdaa, …"""
-    letters = ""
-    while number:
-        number, letter = divmod(number - 1, len(ascii_lowercase))
-        letters = ascii_lowercase[letter] + letters
-    return f"sd{letters}"
+    """How virt-v2v names the disk of that number (from 1)."""
+    return f"sd{drive_letters(number)}"
+
+
+def _copied(directory: str, target: Target, disk: TargetDisk) -> CopyTarget:
+    return CopyTarget(
+        path=_disk_path(directory, target, disk.number),
+        format=disk.format,
+        capacity_bytes=disk.capacity_bytes,
+        is_preallocated=disk.allocation is Allocation.PREALLOCATED,
+    )

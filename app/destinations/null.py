@@ -1,4 +1,4 @@
-"""A rehearsal: virt-v2v converts and copies, and nothing is kept."""
+"""A rehearsal: the VM is converted and copied, and nothing is kept."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -11,6 +11,7 @@ from app.models.storage_domains import DomainHostStatus, StorageDomainCreateBase
 from app.models.vm import VmConfig
 from app.proxy.agent_client import HostAgent
 from app.v2v.command import V2vOutput
+from app.v2v.copying import CopyOutput, CopyTarget
 
 
 class NullSettings(Shape):
@@ -54,6 +55,9 @@ class Null:
 
     def output(self, settings: NullSettings, target: Target) -> V2vOutput:
         return V2vOutput(argv=("-o", "null"))
+
+    def copy(self, settings: NullSettings, target: Target, config: VmConfig) -> CopyOutput:
+        return CopyOutput(tuple(CopyTarget(None, disk.format, disk.capacity_bytes) for disk in target.disks))
 
     async def collect(self, settings: NullSettings, target: Target, agent: HostAgent) -> Made:
         """The disks as they would have been: the exit code is all that a rehearsal leaves."""

@@ -22,12 +22,15 @@ from app.destinations.results import (
 )
 from app.errors import AppError, DomainUnusableError, HostError, OutputInvalidError
 from app.formats.ovirt_ovf import read_ovirt_ovf, with_identity
+from app.formats.ovirt_writer import Volume, write_ovirt_ovf, write_volume_meta
+from app.models.columns import now
 from app.models.common import HostPath, Json, Shape
 from app.models.imports import Allocation, DiskFormat, ImportProperties
 from app.models.storage_domains import DomainHostStatus, StorageDomainCreateBase
 from app.models.vm import VmConfig
 from app.proxy.agent_client import HostAgent, SpaceInfo
 from app.v2v.command import V2vOutput
+from app.v2v.copying import CopyOutput, CopyTarget
 
 METADATA_TYPE = "application/xml; kind=ovf"
 OWNER = (36, 36)
@@ -128,11 +131,35 @@ class OvirtData:
             )
         )
 
+    def copy(self, settings: OvirtDataSettings, target: Target, config: VmConfig) -> CopyOutput:
+        disks = tuple(
+            CopyTarget(_volume(settings, disk), disk.format, disk.capacity_bytes, is_made=True)
+            for disk in target.disks
+        )
+        volumes = [
+            Volume(
+                image_id=disk.id,
+                volume_id=_volume_id(disk),
+                capacity_bytes=in_sectors(disk.capacity_bytes),
+                is_qcow2=disk.format is DiskFormat.QCOW2,
+                is_preallocated=disk.allocation is Allocation.PREALLOCATED,
+                bus=source.bus,
+            )
+            for disk, source in zip(target.disks, config.disks, strict=True)
+        ]
+        domain_id, at = PurePosixPath(settings.path).name, now()
+        ovf = write_ovirt_ovf(config, volumes, vm_id=target.vm_id, domain_id=domain_id, at=at).decode()
+        metas = (
+            (f"{disk.path}.meta", write_volume_meta(volume, domain_id=domain_id, at=at))
+            for disk, volume in zip(disks, volumes, strict=True)
+        )
+        return CopyOutput(disks, (*metas, (_ovf_path(target), ovf)))
+
     async def collect(self, settings: OvirtDataSettings, target: Target, agent: HostAgent) -> Made:
         disks = tuple([await made_disk(agent, _volume(settings, disk), disk) for disk in target.disks])
         for disk in target.disks:
             await _check_meta(settings, disk, agent)
-        text = await read_metadata(agent, f"{target.attempt_dir}/{target.vm_id}.ovf")
+        text = await read_metadata(agent, _ovf_path(target))
         names = [f"{disk.id}/{_volume_id(disk)}" for disk in target.disks]
         config = parsed(text, read_ovirt_ovf, names, disks)
         return Made(
@@ -200,6 +227,10 @@ def _volume_id(disk: TargetDisk) -> UUID:
 
 def _volume(settings: OvirtDataSettings, disk: TargetDisk) -> str:
     return f"{_image_directory(settings, disk)}/{_volume_id(disk)}"
+
+
+def _ovf_path(target: Target) -> str:
+    return f"{target.attempt_dir}/{target.vm_id}.ovf"
 
 
 def _uuids(disk: TargetDisk) -> Iterator[str]:

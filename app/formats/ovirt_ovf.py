@@ -18,8 +18,18 @@ PREFIXES: Final = {
 }
 TOPOLOGY: Final = ("num_of_sockets", "cpu_per_socket", "threads_per_cpu")
 CPU, MEMORY, NIC = "3", "4", "10"
-UEFI_TYPES: Final = frozenset({"2", "3"})
-"""BiosType in an OVF: one less than oVirt's own number. 2 is Q35 with UEFI, 3 the same with secure boot."""
+I440FX_TYPE, BIOS_TYPE, UEFI_TYPE, SECURE_TYPE = "0", "1", "2", "3"
+"""BiosType in an OVF (one less than oVirt's own number): all but the first are Q35."""
+BIOS_TYPES: Final = {
+    (Firmware.BIOS, False): BIOS_TYPE,
+    (Firmware.BIOS, True): BIOS_TYPE,
+    (Firmware.UEFI, False): UEFI_TYPE,
+    (Firmware.UEFI, True): SECURE_TYPE,
+    (None, False): BIOS_TYPE,
+    (None, True): SECURE_TYPE,
+}
+"""By firmware and secure boot."""
+NIC_MODELS: Final = {"0": "rtl8139_virtio", "1": "rtl8139", "2": "e1000", "3": "virtio", "5": "passthrough"}
 BUSES: Final = {"VirtIO": "virtio", "IDE": "ide", "VirtIO_SCSI": "scsi", "SATA": "sata"}
 
 for _prefix, _uri in PREFIXES.items():
@@ -37,12 +47,17 @@ def read_ovirt_ovf(data: bytes) -> VmConfig:
         name=name,
         cpu_count=_cpu_count(content),
         memory_bytes=_memory_bytes(content),
-        firmware=Firmware.UEFI if xml.text(content, "BiosType") in UEFI_TYPES else Firmware.BIOS,
+        firmware=_firmware(content),
         os=_os(content),
         description=xml.text(content, "Description"),
         disks=_disks(envelope),
         nics=_nics(content),
     )
+
+
+def _firmware(content: Element) -> Firmware:
+    is_uefi = xml.text(content, "BiosType") in {UEFI_TYPE, SECURE_TYPE}
+    return Firmware.UEFI if is_uefi else Firmware.BIOS
 
 
 def _parsed(data: bytes) -> tuple[Element, Element]:
@@ -101,10 +116,14 @@ def _nics(content: Element) -> tuple[SourceNic, ...]:
             id=f"nic-{number}",
             mac=xml.text(item, "MACAddress"),
             network=xml.text(item, "Connection"),
-            model=xml.text(item, "ResourceSubType"),
+            model=_model(xml.text(item, "ResourceSubType")),
         )
         for number, item in enumerate(_items(content, NIC), start=1)
     )
+
+
+def _model(number: str | None) -> str | None:
+    return None if number is None else NIC_MODELS.get(number, number)
 
 
 def with_identity(

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import Field as ShapeField
@@ -75,7 +75,7 @@ class DiskProperties(Shape):
     allocation: Allocation | None = None
     storage_domain_id: UUID | None = None
     bus: Annotated[str, StringConstraints(max_length=64), Plain] | None = None
-    """As the guest is to see it, such as `virtio`."""
+    """As the guest is to see it, such as `virtio`. For copies: conversions go by the guest's drivers."""
 
 
 Mac = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$")]
@@ -110,19 +110,26 @@ Root = Annotated[
 Seconds = Annotated[int, ShapeField(ge=1, le=10**9), Number]
 
 
+FIRST_ROOT: Final = "first"
+
+
 class ConversionProperties(Shape):
     mode: ConversionMode = ConversionMode.CONVERT
     """`copy`: the disks as they are, nothing changed in the guest."""
-    root: Root = "first"
-    """`first`, `single` or a device: which system of several to convert."""
+    root: Root = FIRST_ROOT
+    """`first`, `single` or a device: which system of several to convert. Not for copies."""
     luks_keys: tuple[SecretStr, ...] = ShapeField(default=(), max_length=64)
-    """Passphrases for encrypted disks."""
+    """Passphrases for encrypted disks. Not for copies."""
     debug: StrictBool = False
-    """virt-v2v tells far more in its log."""
+    """virt-v2v tells far more in its log. Not for copies."""
     stall_limit_seconds: Seconds | None = None
     """Fail (`stalled`) when virt-v2v neither writes nor moves data for so long; null: the setting's."""
     time_limit_seconds: Seconds | None = None
     """Fail (`time_limit_exceeded`) when virt-v2v runs for longer; null: however long it takes."""
+
+    @property
+    def is_copy(self) -> bool:
+        return self.mode is ConversionMode.COPY
 
 
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9._/\-]+$")]

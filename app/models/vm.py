@@ -45,6 +45,13 @@ class DiskMode(StrEnum):
     INDEPENDENT_NONPERSISTENT = "independent_nonpersistent"
 
 
+class ImageFile(_Frozen):
+    """An image on the proxy host, and the format that it is opened by."""
+
+    path: str
+    format: str
+
+
 class SourceDisk(_Frozen):
     """A disk of a source VM. `id` names it in `disks[].source_disk_id` of an import; `path` is its file."""
 
@@ -57,6 +64,8 @@ class SourceDisk(_Frozen):
     path: str | None = None
     file_bytes: int | None = None
     """The size of its file."""
+    chain: tuple[ImageFile, ...] = ()
+    """The images that its file stands on, the nearest first."""
     compression: str | None = None
     """How its file is packed: `gzip`."""
     checksum: str | None = None

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict
 
+from app.models.vm import ImageFile
 from app.proxy.answers import answer_of, read_as
 from app.proxy.base import Channel, CommandResult, Proxy
 from app.proxy.inventories import Inventory
@@ -78,6 +79,10 @@ class ImageInfo(_Answer):
     actual_bytes: int
     compression: str | None = None
     """`gzip` where the image is compressed by itself; it was then looked at by its beginning."""
+    chain: tuple[ImageFile, ...] = ()
+    """The images that it stands on, the nearest first."""
+    chain_bytes: int = 0
+    """What those take on the disk."""
 
 
 class TarMember(_Answer):
@@ -194,13 +199,22 @@ class HostAgent(UploadAgent):
         answer = await self._ask("read", path=path, roots=list(roots), limit_bytes=limit_bytes)
         return read_as(_Data, answer).data
 
-    async def image_info(self, path: str, *, roots: Sequence[str], format: str | None = None) -> ImageInfo:  # noqa: A002
+    async def image_info(
+        self,
+        path: str,
+        *,
+        roots: Sequence[str],
+        format: str | None = None,  # noqa: A002
+        beside: Sequence[str] = (),
+    ) -> ImageInfo:
         """A source image, looked at safely. `format` pins it; without one the header tells.
 
-        Raises as `look`; UnsafeImageError for a backing file, data file or extent outside its own directory;
-        InvalidSourceError when it is no image of that format.
+        Raises as `look`; UnsafeImageError for a backing file, data file or extent that lies outside its own
+        directory and isn't in `beside`; InvalidSourceError when it is no image of that format.
         """
-        answer = await self._ask("image_info", path=path, roots=list(roots), format_name=format)
+        answer = await self._ask(
+            "image_info", path=path, roots=list(roots), format_name=format, beside=list(beside)
+        )
         return read_as(ImageInfo, answer)
 
     async def tar_list(self, path: str, *, roots: Sequence[str]) -> TarIndex:
@@ -256,6 +270,10 @@ class HostAgent(UploadAgent):
         return read_as(Inventory, answer)
 
     # --- an attempt and its virt-v2v ---
+
+    def own(self, verb: str, *words: str) -> tuple[str, ...]:
+        """The command that starts the agent itself as an attempt's job."""
+        return (*self._argv, verb, *words)
 
     async def create_attempt(self, attempt_id: UUID, turn: int) -> AttemptPlace:
         """Make the attempt's private directories. Raises WorkDirUnusableError, FencedError."""

@@ -24,6 +24,11 @@ WORK_BYTES_AT_LEAST = 2**30
 """virt-v2v refuses to start with less free in its temporary directory (virt-v2v(1), "Disk space")."""
 
 
+def work_bytes_at_least(spec: VmImportCreate) -> int:
+    """What the import takes in the work directory, whatever its source is."""
+    return 0 if spec.conversion.is_copy else WORK_BYTES_AT_LEAST
+
+
 @dataclass(frozen=True)
 class Need:
     """What decides where an import can run: imports of one need can begin, or wait, alike."""
@@ -34,6 +39,8 @@ class Need:
     """The one that was asked for."""
     abilities: frozenset[str]
     """What the source needs of virt-v2v."""
+    is_copy: bool
+    """Whether nothing is needed of virt-v2v, by the storage domain neither."""
     excluded: tuple[UUID, ...] = ()
     """Proxy hosts that don't hold the source."""
     provider_id: UUID | None = None
@@ -45,6 +52,7 @@ def need_of(spec: VmImportCreate, data_center_id: UUID, excluded: Sequence[UUID]
         storage_domain_id=spec.storage_domain_id,
         proxy_host_id=spec.proxy_host_id,
         abilities=source_of(spec.source.kind).abilities(spec.source),
+        is_copy=spec.conversion.is_copy,
         excluded=tuple(excluded),
     )
 
@@ -184,7 +192,8 @@ def _choose_host(need: Need, domain: StorageDomain, load: Load) -> Choice | Wait
 
 
 def _fits(need: Need, domain: StorageDomain, load: Load) -> Fits:
-    abilities, only = need.abilities | _abilities(domain), _only_host(domain)
+    only = _only_host(domain)
+    abilities = frozenset() if need.is_copy else need.abilities | _abilities(domain)
     found: Fits = {fit: [] for fit in Fit}
     for host in load.hosts[need.data_center_id]:
         if need.proxy_host_id in {None, host.id}:

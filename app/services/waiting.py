@@ -57,6 +57,7 @@ def _alike() -> list[ColumnElement[str]]:
         member_text(VmImport.spec, "storage_domain_id"),
         member_text(VmImport.spec, "proxy_host_id"),
         member_text(VmImport.spec, "source", "kind"),
+        member_text(VmImport.spec, "conversion", "mode"),
     ]
 
 

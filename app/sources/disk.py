@@ -11,7 +11,7 @@ from app.models.imports import ImportProperties
 from app.models.vm import SourceDisk, SourceNic, VmConfig
 from app.proxy.agent_client import HostAgent
 from app.sources.base import SourceReading
-from app.sources.properties import left_out, not_offered
+from app.sources.properties import for_conversion_alone, left_out
 from app.v2v.command import V2vInput
 
 CPU_COUNT = 1
@@ -44,9 +44,10 @@ class Disk:
             id="disk-1",
             label=PurePosixPath(spec.path).name,
             capacity_bytes=image.virtual_bytes,
-            used_bytes=image.actual_bytes,
+            used_bytes=image.actual_bytes + image.chain_bytes,
             format=image.format,
             path=image.path,
+            chain=image.chain,
         )
         config = VmConfig(
             id=name,
@@ -59,11 +60,13 @@ class Disk:
         return SourceReading(config=config, work_bytes=0)
 
     def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
-        return not_offered(properties) + left_out(properties, "The VM has only this disk.")
+        return for_conversion_alone(properties) + left_out(properties, "The VM has only this disk.")
 
     def input(
         self, spec: DiskSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
     ) -> V2vInput:
         """The format is pinned: a guest can write into its raw disk what a probe takes for qcow2."""
         (disk,) = config.disks
-        return V2vInput(argv=("-i", "disk", disk.path or spec.path, "-if", disk.format or "raw"))
+        return V2vInput(
+            argv=("-i", "disk", disk.path or spec.path, "-if", disk.format or "raw"), disks=(disk,)
+        )

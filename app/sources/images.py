@@ -50,7 +50,8 @@ async def _looked_at(agent: HostAgent, disk: SourceDisk, directory: str, roots: 
             "path": image.path,
             "format": image.format,
             "capacity_bytes": image.virtual_bytes,
-            "used_bytes": image.actual_bytes,
+            "used_bytes": image.actual_bytes + image.chain_bytes,
+            "chain": image.chain,
         }
     )
 

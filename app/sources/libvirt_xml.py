@@ -12,9 +12,9 @@ from app.models.imports import ImportProperties
 from app.models.vm import VmConfig
 from app.proxy.agent_client import HostAgent
 from app.sources.base import SourceReading
+from app.sources.given import given_as_domain
 from app.sources.images import looked_at
-from app.sources.plain_domain import given_as_domain
-from app.sources.properties import not_offered
+from app.sources.properties import for_conversion_alone
 from app.v2v.command import V2vInput
 
 LONGEST_XML = 4 * 2**20
@@ -45,7 +45,7 @@ class LibvirtXml:
         return SourceReading(config=config.model_copy(update={"disks": disks}), work_bytes=0)
 
     def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
-        return not_offered(properties)
+        return for_conversion_alone(properties)
 
     def input(
         self, spec: LibvirtXmlSource, config: VmConfig, properties: ImportProperties, attempt_dir: str

@@ -14,11 +14,11 @@ from app.models.imports import ImportProperties
 from app.models.vm import SourceDisk, VmConfig
 from app.proxy.agent_client import HostAgent
 from app.sources.base import SourceReading
+from app.sources.given import given_as_domain
 from app.sources.images import check_number
 from app.sources.ova_files import OvaFiles, files_of
 from app.sources.ova_manifest import checksums_in
-from app.sources.plain_domain import given_as_domain
-from app.sources.properties import excluded, not_offered
+from app.sources.properties import excluded, for_conversion_alone
 from app.v2v.command import V2vInput
 from app.v2v.failures import ChecksumMismatchError
 
@@ -68,7 +68,7 @@ class Ova:
         )
 
     def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
-        return not_offered(properties)
+        return for_conversion_alone(properties)
 
     def input(
         self, spec: OvaSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
@@ -85,7 +85,7 @@ class Ova:
         orders = [_order(disk, images[disk.id]) for disk in config.disks if disk.id not in without]
         needed = [order for order in orders if order["image"] or order["checksum"]]
         preparation = {"path": spec.path, "disks": needed} if needed else None
-        return V2vInput(given.argv, given.files, preparation=preparation)
+        return V2vInput(given.argv, given.files, preparation=preparation, disks=given.disks)
 
 
 def _ovf_name(files: OvaFiles) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.models.imports import ConversionMode, ImportProperties
+from app.models.imports import FIRST_ROOT, ImportProperties
 from app.models.vm import SourceDisk
 
 
@@ -17,11 +17,24 @@ def included(disks: Sequence[SourceDisk], properties: ImportProperties) -> tuple
     return tuple(disk for disk in disks if disk.id not in without)
 
 
-def not_offered(properties: ImportProperties) -> list[tuple[str, str]]:
-    """(JSON pointer, sentence) of what no source can do."""
-    if properties.conversion.mode is ConversionMode.CONVERT:
+def for_conversion_alone(properties: ImportProperties) -> list[tuple[str, str]]:
+    """(JSON pointer, sentence) of what is asked of a conversion where the disks are only copied."""
+    conversion = properties.conversion
+    if not conversion.is_copy:
         return []
-    return [("/conversion/mode", "Copying without conversion is not offered for this kind of source.")]
+    asked = {
+        "root": conversion.root != FIRST_ROOT,
+        "luks_keys": bool(conversion.luks_keys),
+        "debug": conversion.debug,
+    }
+    return [
+        (
+            f"/conversion/{name}",
+            f"`{name}` is for conversions; with `mode: copy` nothing looks into the disks.",
+        )
+        for name, is_asked in asked.items()
+        if is_asked
+    ]
 
 
 def left_out(properties: ImportProperties, sentence: str) -> list[tuple[str, str]]:

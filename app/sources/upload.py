@@ -21,7 +21,7 @@ from app.sources.base import Source, SourceReading
 from app.sources.disk import Disk
 from app.sources.libvirt_xml import LibvirtXml
 from app.sources.ova import Ova
-from app.sources.properties import not_offered
+from app.sources.properties import for_conversion_alone
 from app.sources.vmx import Vmx
 from app.v2v.command import V2vInput
 
@@ -80,7 +80,7 @@ class UploadedFiles:
         )
 
     def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
-        return not_offered(properties)
+        return for_conversion_alone(properties)
 
     def input(
         self, spec: UploadSource, config: VmConfig, properties: ImportProperties, attempt_dir: str

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from app.errors import MissingAbilityError, UnsupportedPropertyError
 from app.models.imports import NicMap
+from app.models.vm import SourceDisk
 from app.v2v.features import Features
 
 MACHINE_READABLE: Final = "--machine-readable=stream:stdout"
@@ -38,6 +39,8 @@ class V2vInput:
     files: tuple[V2vFile, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     preparation: Mapping[str, Any] | None = None
+    disks: tuple[SourceDisk, ...] = ()
+    """The disks as virt-v2v is to find them, for those who copy them without it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Command:
     files: tuple[V2vFile, ...]
     environment: Mapping[str, str]
     preparation: Mapping[str, Any] | None = None
+    copying: Mapping[str, Any] | None = None
+    """The order of a copy (`v2v.copying`); `argv` is then a verb of the host's agent and its words."""
 
 
 def build_argv(

@@ -21,7 +21,7 @@ class KnownFailureError(ConversionFailedError):
 
 
 class ConversionKilledError(KnownFailureError):
-    code, title = "conversion_killed", "virt-v2v was ended by a signal"
+    code, title = "conversion_killed", "The conversion or copy was ended by a signal"
     hint = (
         "The proxy host may have been shut down, or another user may have ended it; its kernel log tells "
         "whether its memory ran out."
@@ -251,7 +251,13 @@ class DeniedError(KnownFailureError):
 class SourceVanishedError(KnownFailureError):
     code, title = "source_vanished", "virt-v2v did not find the source's disk"
     hint = "The file was moved or removed after the import had looked at it."
-    pattern = r"no such file or directory"
+    pattern = r"no such file or directory|there is no '.*' on the proxy host"
+
+
+class SourceChangedError(KnownFailureError):
+    code, title = "source_changed", "A disk image is another one than when the import began"
+    hint = "Leave the source alone while it is imported, then retry."
+    pattern = r"has become another image since the import began"
 
 
 class DiskImageError(KnownFailureError):
@@ -293,6 +299,7 @@ CATALOGUE: Final[tuple[type[KnownFailureError], ...]] = (
     NotStartedError,
     SourceRunningError,
     SourceLoginError,
+    SourceChangedError,
     ChecksumMismatchError,
     UnpacksTooLargeError,
     HostNoSpaceError,

@@ -94,6 +94,18 @@ def test_a_key_is_in_a_file_and_in_no_word() -> None:
     ]
 
 
+@pytest.mark.parametrize(("source", "words"), SOURCES)
+@pytest.mark.parametrize(("kind", "settings", "output"), DOMAINS)
+def test_a_copy_is_qemu_img_whatever_virt_v2v_can_do(
+    source: dict[str, str], words: tuple[str, ...], kind: str, settings: dict[str, str], output: str
+) -> None:
+    made = command(source, kind, settings, status=None, conversion={"mode": "copy"})
+    assert made.masked[:2] == ("qemu-img", "convert")
+    assert made.argv == ("copy", "/w/attempt/copy.json", "--machine-readable=stream:stdout")
+    assert not {*words, output} & {*made.masked}
+    assert any('"filename": "/' in word for word in made.masked)
+
+
 def test_a_host_that_was_never_checked_is_told() -> None:
     with pytest.raises(MissingAbilityError, match="proxy-1"):
         command(SOURCES[0][0], status=None)

@@ -71,6 +71,16 @@ async def test_what_fits_is_not_refused(local_agent: HostAgent, tmp_path: Path) 
     assert found.work_bytes == WORK_BYTES_AT_LEAST
 
 
+async def test_a_copy_needs_no_room_for_virt_v2v_and_takes_the_bus_that_is_asked_for(
+    local_agent: HostAgent, tmp_path: Path
+) -> None:
+    asked = {"conversion": {"mode": "copy"}, "disks": [{"source_disk_id": "vda", "bus": "sata"}]}
+    found = await examined(local_agent, tmp_path, request(source(tmp_path, "vda", "vdb"), **asked))
+    assert found.work_bytes == 0
+    assert [disk.bus for disk in found.config.disks] == ["sata", None]
+    assert [disk.bus for disk in found.source.disks] == [None, None]
+
+
 async def test_only_a_preallocated_disk_needs_its_whole_size(local_agent: HostAgent, tmp_path: Path) -> None:
     disks = source(tmp_path, "vda", "vdb")
     sparse = await examined(local_agent, tmp_path, request(disks))

@@ -359,6 +359,13 @@ def test_what_differs_by_disk_is_unsupported(disk: dict[str, str], member: str) 
     assert [pointer for pointer, _ in Directory().unsupported(wanted)] == [f"/disks/1/{member}"]
 
 
+def test_what_is_copied_is_copied_disk_by_disk() -> None:
+    own = {"format": "qcow2", "allocation": "preallocated", "bus": "scsi"}
+    asked = [{"source_disk_id": "a", **own}, {"source_disk_id": "b", "bus": "floppy"}]
+    wanted = request(disks=asked, conversion={"mode": "copy"})
+    assert [pointer for pointer, _ in Directory().unsupported(wanted)] == ["/disks/1/bus"]
+
+
 def test_what_is_the_same_by_disk_is_supported() -> None:
     wanted = request(
         disk_defaults={"format": "qcow2"},

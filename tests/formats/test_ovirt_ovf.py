@@ -43,8 +43,8 @@ def test_what_virt_v2v_wrote_is_read() -> None:
             for image, volume, size in zip(IMAGES, VOLUMES, (768 * 2**20, 256 * 2**20), strict=True)
         ),
         nics=(
-            SourceNic(id="nic-1", mac="52:54:00:12:34:56", network="lan", model="3"),
-            SourceNic(id="nic-2", mac=None, network="br0", model="3"),
+            SourceNic(id="nic-1", mac="52:54:00:12:34:56", network="lan", model="virtio"),
+            SourceNic(id="nic-2", mac=None, network="br0", model="virtio"),
         ),
     )
 

@@ -102,9 +102,20 @@ def test_its_only_disk_can_not_be_left_out() -> None:
     assert [pointer for pointer, _ in Disk().unsupported(wanted)] == ["/disks/0/include"]
 
 
-def test_copying_without_conversion_is_not_offered() -> None:
-    wanted = request(conversion={"mode": "copy"})
-    assert [pointer for pointer, _ in Disk().unsupported(wanted)] == ["/conversion/mode"]
+@pytest.mark.parametrize(
+    ("asked", "pointers"),
+    [
+        ({"mode": "copy"}, []),
+        ({"mode": "copy", "root": "first", "time_limit_seconds": 5}, []),
+        ({"mode": "copy", "root": "single"}, ["/conversion/root"]),
+        ({"mode": "copy", "luks_keys": ["x"], "debug": True}, ["/conversion/luks_keys", "/conversion/debug"]),
+        ({"mode": "convert", "root": "single", "luks_keys": ["x"], "debug": True}, []),
+    ],
+)
+def test_what_only_a_conversion_can_do_is_asked_of_no_copy(
+    asked: dict[str, object], pointers: list[str]
+) -> None:
+    assert [pointer for pointer, _ in Disk().unsupported(request(conversion=asked))] == pointers
 
 
 @pytest.mark.parametrize(

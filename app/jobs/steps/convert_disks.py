@@ -1,6 +1,7 @@
-"""Step 8: virt-v2v, started once and detached on the proxy host; a watcher follows it."""
+"""Step 8: virt-v2v or a plain copy, started once and detached on the proxy host; a watcher follows it."""
 
 import asyncio
+import json
 
 from app.actions.command_line import command_line
 from app.errors import ConversionLostError, HostCommandError
@@ -12,6 +13,8 @@ from app.models.columns import now
 from app.models.state import StepName
 from app.proxy.agent_client import HostAgent, JobState, JobStatus
 from app.services import attempts, following, imports, timeline
+from app.v2v.command import Command
+from app.v2v.copying import ORDER_NAME
 from app.v2v.failures import explain
 
 RECHECK_SECONDS = 60.0
@@ -59,12 +62,11 @@ async def _launch(turn: Turn, agent: HostAgent) -> None:
     host, domain = await records(turn)
     source, target = facts.source(turn), target_now(turn)
     command = command_line(facts.spec(turn), host, domain, source, target)
-    for file in command.files:
-        await agent.write(turn.attempt_id, turn.turn, file.name, file.data, mode=file.mode)
+    await _write_files(turn, agent, command)
     async with turn.saving() as saved:
         if facts.LAUNCHED not in saved.attempt.facts:
             following.begin(saved.row, saved.attempt, target, facts.config(turn))
-            timeline.note(saved.session, saved.row, "virt_v2v_started", command=list(command.masked))
+            timeline.note(saved.session, saved.row, f"{_program(turn)}_started", command=list(command.masked))
             is_readable = any(argument.startswith("--machine-readable") for argument in command.argv)
             launched = {facts.MACHINE_READABLE: is_readable, facts.AT: now().isoformat()}
             attempts.learn(saved.attempt, **{facts.LAUNCHED: launched})
@@ -72,12 +74,25 @@ async def _launch(turn: Turn, agent: HostAgent) -> None:
     await agent.launch(
         turn.attempt_id,
         turn.turn,
-        command.argv,
+        agent.own(*command.argv) if command.copying else command.argv,
         environment={**command.environment, **host.environment},
         secret_files=[file.name for file in command.files if file.secret],
         preparation=command.preparation and {**command.preparation, "roots": facts.roots(turn)},
     )
     turn.context.launched.set()
+
+
+def _program(turn: Turn) -> str:
+    """What runs, for the timeline."""
+    return "copy" if turn.spec.conversion.is_copy else "virt_v2v"
+
+
+async def _write_files(turn: Turn, agent: HostAgent, command: Command) -> None:
+    for file in command.files:
+        await agent.write(turn.attempt_id, turn.turn, file.name, file.data, mode=file.mode)
+    if command.copying is not None:
+        order = json.dumps({**command.copying, "roots": facts.roots(turn)}).encode()
+        await agent.write(turn.attempt_id, turn.turn, ORDER_NAME, order)
 
 
 async def _judge(turn: Turn, status: JobStatus) -> Again | None:
@@ -87,9 +102,8 @@ async def _judge(turn: Turn, status: JobStatus) -> Again | None:
             return Again(READ_SECONDS)
         errors = saved.attempt.errors
         attempts.learn(saved.attempt, **{facts.OVER: True})
-        timeline.note(
-            saved.session, saved.row, "virt_v2v_ended", state=status.state, exit_code=status.exit_code
-        )
+        kind = f"{_program(turn)}_ended"
+        timeline.note(saved.session, saved.row, kind, state=status.state, exit_code=status.exit_code)
     if status.state is JobState.EXITED and status.exit_code is None:
         raise ConversionLostError("virt-v2v has ended, but the note of its exit code can't be read.")
     if status.state is not JobState.EXITED or status.exit_code is None:

@@ -37,6 +37,8 @@ class Reference(NamedTuple):
 
     name: str
     format: str | None
+    is_backing: bool = False
+    """Whether it is the image below, and not a part of this one."""
 
 
 class Header(NamedTuple):
@@ -105,7 +107,7 @@ def _read_qcow2(read: Read) -> Header:
     references = []
     if backing_offset:
         format_name = extensions.get(_BACKING_FORMAT, b"").decode("latin-1") or None
-        references.append(Reference(_name(read, backing_offset, backing_size), format_name))
+        references.append(Reference(_name(read, backing_offset, backing_size), format_name, is_backing=True))
     if incompatible & _HAS_DATA_FILE:
         references.append(_data_file(extensions))
     return Header("qcow2", virtual_bytes, tuple(references))
@@ -139,7 +141,8 @@ def _name(read: Read, offset: int, size: int) -> str:
 def _read_qcow(read: Read) -> Header:
     backing_offset, backing_size = struct.unpack_from(">QI", read(0, 48), 8)
     (virtual_bytes,) = struct.unpack_from(">Q", read(0, 48), 24)
-    backing = (Reference(_name(read, backing_offset, backing_size), None),) if backing_offset else ()
+    name = _name(read, backing_offset, backing_size) if backing_offset else None
+    backing = () if name is None else (Reference(name, None, is_backing=True),)
     return Header("qcow", virtual_bytes, backing)
 
 
@@ -148,8 +151,11 @@ def _read_qed(read: Read) -> Header:
     (features,) = struct.unpack_from("<Q", head, 16)
     (virtual_bytes,) = struct.unpack_from("<Q", head, 48)
     offset, size = struct.unpack_from("<II", head, 56)
-    backing = (Reference(_name(read, offset, size), "raw" if features & 4 else None),) if features & 1 else ()
-    return Header("qed", virtual_bytes, backing)
+    if not features & 1:
+        return Header("qed", virtual_bytes, ())
+    format_name = "raw" if features & 4 else None
+    backing = Reference(_name(read, offset, size), format_name, is_backing=True)
+    return Header("qed", virtual_bytes, (backing,))
 
 
 def _read_vmdk(read: Read) -> Header:

@@ -6,9 +6,10 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Collection, NamedTuple, Tuple
 
 from app.proxy.agent import commands
-from app.proxy.agent.headers import Header, Reference, detect, read_header
+from app.proxy.agent.headers import Reference, detect, read_header
 from app.proxy.agent.looking import Opened, is_inside, opened, opened_result, told_as_source
 from app.proxy.agent.refusals import (
     InvalidSourceError,
@@ -18,9 +19,21 @@ from app.proxy.agent.refusals import (
 )
 
 INFO_SECONDS = 20.0
+BLOCK_BYTES = 512
 DEEPEST_CHAIN = 32
 _PROTOCOL = re.compile("[^/]*:")
 """What qemu takes for a protocol or `json:`, and not for a path."""
+
+
+class ImageFile(NamedTuple):
+    """One image of a chain."""
+
+    path: str
+    format: str
+
+
+Chain = Tuple[ImageFile, ...]
+"""The images that one stands on, the nearest first."""
 
 
 def image_info(
@@ -28,10 +41,13 @@ def image_info(
     path: str,
     roots: list[str],
     format_name: str | None,
+    beside: list[str],
 ) -> dict[str, object]:
     with opened(path, roots) as found:
-        header = _safe_header(found, format_name, roots, depth=0)
-        return describe(str(found.path), header.format, query(["-f", header.format, str(found.path)]))
+        image, *chain = safe_images(found, format_name, roots, beside)
+        answer = describe(image.path, image.format, query(["-f", image.format, image.path]))
+        below = sum(Path(file.path).stat().st_blocks * BLOCK_BYTES for file in chain)
+        return {**answer, "chain_bytes": below, "chain": [file._asdict() for file in chain]}
 
 
 def disk_result(*, path: str, format_name: str) -> dict[str, object]:
@@ -76,15 +92,32 @@ def describe(path: str, format_name: str, info: dict[str, object]) -> dict[str, 
     }
 
 
-def _safe_header(found: Opened, wanted: str | None, roots: list[str], depth: int) -> Header:
-    """The image's header, every file that it refers to checked as well."""
+def safe_images(found: Opened, wanted: str | None, roots: list[str], beside: Collection[str]) -> Chain:
+    """The image and those that it stands on, once all that they refer to was found harmless.
+
+    They refer to files in their own directories only, and to those in `beside`.
+    Raises UnsafeImageError, InvalidSourceError, SourceUnreadableError, SourceNotAllowedError.
+    """
+    return _safe_images(found, wanted, _Reach(roots, frozenset(beside)), depth=0)
+
+
+class _Reach(NamedTuple):
+    """What may be opened: what lies in the roots; outside of an image's own directory, only `beside`."""
+
+    roots: list[str]
+    beside: frozenset[str]
+
+
+def _safe_images(found: Opened, wanted: str | None, reach: _Reach, depth: int) -> Chain:
     _check_image(found)
     if depth > DEEPEST_CHAIN:
         raise UnsafeImageError(f"The image's chain has more than {DEEPEST_CHAIN} links.")
     header = read_header(lambda offset, size: os.pread(found.fd, size, offset), found.size_bytes, wanted)
+    chain: Chain = ()
     for reference in header.references:
-        _check_reference(reference, found.path, roots, depth)
-    return header
+        below = _safe_reference(reference, found.path, reach, depth)
+        chain += below if reference.is_backing else ()
+    return (ImageFile(str(found.path), header.format), *chain)
 
 
 def _check_image(found: Opened) -> None:
@@ -92,16 +125,16 @@ def _check_image(found: Opened) -> None:
         raise InvalidSourceError(f"{str(found.path)!r} is a directory.")
 
 
-def _check_reference(reference: Reference, image: Path, roots: list[str], depth: int) -> None:
+def _safe_reference(reference: Reference, image: Path, reach: _Reach, depth: int) -> Chain:
     name = reference.name
     if not name or "\0" in name or _PROTOCOL.match(name):
         raise UnsafeImageError(f"{image.name!r} refers to {name!r}, which is no file's path.")
     with told_as_source(name):
         target = (image.parent / name).resolve()
-    if not is_inside(target, image.parent):
+    if not is_inside(target, image.parent) and str(target) not in reach.beside:
         raise UnsafeImageError(f"{image.name!r} refers to {name!r}, outside its own directory.")
     try:
-        with opened(str(target), roots) as found:
-            _safe_header(found, reference.format, roots, depth + 1)
+        with opened(str(target), reach.roots) as found:
+            return _safe_images(found, reference.format, reach, depth + 1)
     except SourceNotFoundError as error:
         raise InvalidSourceError(f"{image.name!r} refers to {name!r}, which is not there.") from error

@@ -9,6 +9,7 @@ import sys
 from typing import Callable
 
 from app.proxy.agent.attempts import create_attempt, remove_attempt, status, write
+from app.proxy.agent.copying import copy
 from app.proxy.agent.images import disk_result, image_info
 from app.proxy.agent.inventory import inventory
 from app.proxy.agent.jobs import PREPARE, launch, stop
@@ -86,6 +87,9 @@ def main() -> None:
         return
     if verb == PREPARE:
         prepare(sys.argv[2], sys.argv[3:])
+        return
+    if verb == "copy":
+        copy(sys.argv[2:])
         return
     if verb == "receive":
         opening = json.loads(sys.stdin.buffer.readline())

@@ -13,7 +13,6 @@ import json
 import os
 import sys
 import tarfile
-import time
 import zlib
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -33,12 +32,11 @@ from app.proxy.agent.tars import (
     stream_of,
     told_as_broken,
 )
+from app.proxy.agent.telling import STAGE, Told
 
 ALGORITHMS = {"sha1", "sha224", "sha256", "sha384", "sha512"}
 CHUNK_BYTES = 1 << 20
 CREATE_SECONDS = 60.0
-STAGE = "message"
-"""virt-v2v's word for what tells that a stage begins."""
 LINK = "ova"
 """A link to the archive: its own path may be longer than what a QCOW2 can keep."""
 
@@ -68,7 +66,7 @@ class Order(NamedTuple):
 
 def prepare(order_path: str, argv: list[str]) -> None:
     """Carry the order out beside its directory; then run virt-v2v in our place."""
-    told = Told(machine_readable=any(word.startswith("--machine-readable") for word in argv))
+    told = Told(argv)
     given = json.loads(Path(order_path).read_text(encoding="utf-8"))
     order = Order(given["path"], given["roots"], [Disk(**disk) for disk in given["disks"]])
     try:
@@ -77,22 +75,6 @@ def prepare(order_path: str, argv: list[str]) -> None:
         told.say("error", f"-i ova: {error}")
         sys.exit(1)
     os.execv(argv[0], argv)  # noqa: S606  # the program that the service asked for
-
-
-class Told:
-    """Says what is done as virt-v2v does, so that whoever reads its log needs to know nothing of us."""
-
-    def __init__(self, *, machine_readable: bool) -> None:
-        self._machine_readable = machine_readable
-        self._began = time.monotonic()
-
-    def say(self, kind: str, text: str) -> None:
-        seconds = time.monotonic() - self._began
-        lines = [f"[{seconds:6.1f}] {text}" if kind == STAGE else f"virt-v2v: {kind}: {text}"]
-        if self._machine_readable:
-            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            lines.insert(0, json.dumps({"message": text, "timestamp": now, "type": kind}))
-        os.write(1, "".join(f"{line}\n" for line in lines).encode())
 
 
 def make_ready(order: Order, directory: Path, told: Told) -> None:

@@ -1,0 +1,77 @@
+"""Copies without conversion through the whole service over HTTP, with real sshd, Redis and qemu-img."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.e2e.test_imports import assert_nothing_is_left, new_disk, new_domain, start
+from tests.support.copies import compared
+from tests.support.service import Place
+
+pytestmark = pytest.mark.timeout(180)
+
+MIB = 2**20
+COPY = {"conversion": {"mode": "copy"}}
+
+
+def fill(path: Path) -> Path:
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -q -P 9 1M 3M", str(path)], check=True)
+    return path
+
+
+def disks_of(place: Place, ended: Any) -> list[Any]:
+    vm = place.service.get(f"/v1/vms/{ended['vm_id']}")
+    return [place.service.get(f"/v1/disks/{disk_id}") for disk_id in vm["disk_ids"]]
+
+
+@pytest.mark.parametrize("kind", ["directory", "ovirt_data"])
+def test_a_disk_is_copied_as_it_is_and_virt_v2v_is_not_asked(place: Place, kind: str) -> None:
+    domain_id, store = new_domain(place, kind)
+    source, before = fill(new_disk(place)), place.starts()
+    ended = place.service.wait(start(place, source, domain_id, **COPY))
+    assert (ended["state"], ended["problem"]) == ("succeeded", None)
+    assert [disk["percent"] for disk in ended["disk_progress"]] == [100]
+    [disk] = disks_of(place, ended)
+    path = Path(disk["location"]["path"])
+    assert path.is_relative_to(store)
+    assert compared(source, "qcow2", path, "raw")
+    kinds = [item["kind"] for item in place.service.get(f"/v1/imports/{ended['id']}/timeline")["items"]]
+    assert {"copy_started", "copy_ended"} <= set(kinds)
+    log = place.service.client.get(f"/v1/imports/{ended['id']}/log").text
+    assert "Copying disk 1/1" in log
+    assert place.starts() == before
+    assert place.left_behind() == []
+
+
+def test_the_check_shows_what_would_be_run(place: Place) -> None:
+    domain_id, _ = new_domain(place)
+    source = new_disk(place)
+    body = {"source": {"kind": "disk", "path": str(source)}, "storage_domain_id": domain_id, **COPY}
+    answer = place.service.post("/v1/imports/check", body)
+    assert answer["importable"]
+    assert answer["command"][:2] == ["qemu-img", "convert"]
+    assert any(str(source) in word for word in answer["command"])
+
+
+def test_what_only_a_conversion_can_do_is_refused_at_once(place: Place) -> None:
+    domain_id, _ = new_domain(place)
+    conversion = {"mode": "copy", "root": "/dev/sda2", "luks_keys": ["x"]}
+    body = {"source": {"kind": "disk", "path": "/x"}, "storage_domain_id": domain_id}
+    answer = place.service.post("/v1/imports", {**body, "conversion": conversion}, status=422)
+    assert answer["code"] == "unsupported_property"
+    assert [error["pointer"] for error in answer["errors"]] == ["/conversion/root", "/conversion/luks_keys"]
+
+
+def test_a_copy_that_fails_leaves_nothing(place: Place) -> None:
+    domain_id, store = new_domain(place)
+    source = new_disk(place, name=f"{uuid4().hex[:8]}.qcow2")
+    with source.open("r+b") as file:
+        # Where qemu finds the table of the disk's tables.
+        file.seek(40)
+        file.write(b"\0" * 7 + b"\x01")
+    ended = place.service.wait(start(place, source, domain_id, **COPY))
+    assert ended["state"] == "failed"
+    assert_nothing_is_left(place, ended["id"], store)
