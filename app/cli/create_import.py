@@ -25,6 +25,7 @@ class SourceKind(StrEnum):
     DISK = "disk"
     LIBVIRT_XML = "libvirt-xml"
     VMX = "vmx"
+    EXPORT_DOMAIN = "export-domain"
     UPLOAD = "upload"
 
 
@@ -98,8 +99,12 @@ def import_vm(
         typer.Option(metavar="MAC=OUT", help="The NIC with this MAC goes to OUT.", rich_help_panel=NETWORKS),
     ] = None,
     mode: Annotated[
-        Mode, typer.Option(help="copy leaves the guest as it is.", rich_help_panel=RUN)
-    ] = Mode.CONVERT,
+        Mode | None,
+        typer.Option(
+            help="copy leaves the guest as it is; else convert, but for an export domain.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     root: Annotated[
         str, typer.Option(help="first, single, or a device such as /dev/sda2.", rich_help_panel=RUN)
     ] = "first",
@@ -141,7 +146,7 @@ def import_vm(
         "disks": [{"source_disk_id": disk, "include": False} for disk in exclude_disk or ()],
         "nics": _nics(network, mac),
         "conversion": {
-            "mode": mode,
+            **({"mode": mode} if mode else {}),
             "root": root,
             "luks_keys": [read_secret(file) for file in luks_key_file or ()],
             "debug": debug,

@@ -5,12 +5,13 @@ from app.concerns.general import GENERAL
 from app.concerns.hardware import HARDWARE
 from app.concerns.rule import Rule
 from app.concerns.security import SECURITY
+from app.concerns.settings import SETTINGS
 from app.models.vm import Concern, ConcernSeverity, VmConfig
 
 _GRAVEST_FIRST = (ConcernSeverity.CRITICAL, ConcernSeverity.WARNING, ConcernSeverity.INFO)
 RULES: tuple[Rule, ...] = tuple(
     sorted(
-        (*GENERAL, *SECURITY, *DISKS, *HARDWARE),
+        (*GENERAL, *SECURITY, *DISKS, *HARDWARE, *SETTINGS),
         key=lambda rule: _GRAVEST_FIRST.index(rule.severity),
     )
 )

@@ -1,9 +1,9 @@
 """Rules about a VM's disks: how they are attached, and who else writes to them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from app.concerns.rule import Finding, Rule
-from app.models.vm import ConcernSeverity, DiskMode, VmConfig
+from app.models.vm import ConcernSeverity, DiskFault, DiskMode, VmConfig
 
 
 def _raw_devices(config: VmConfig) -> Iterator[Finding]:
@@ -32,6 +32,26 @@ def _independent(config: VmConfig) -> Iterator[Finding]:
             yield Finding(f"Disk {disk.label!r} is independent of snapshots.", disk_id=disk.id)
 
 
+def _fault(fault: DiskFault, sentence: str) -> Callable[[VmConfig], Iterator[Finding]]:
+    """Finds disks with that fault; `{!r}` in the sentence is the disk's label."""
+
+    def find(config: VmConfig) -> Iterator[Finding]:
+        for disk in config.disks:
+            if disk.fault is fault:
+                yield Finding(sentence.format(disk.label), disk_id=disk.id)
+
+    return find
+
+
+def _emulated(config: VmConfig) -> Iterator[Finding]:
+    """Only where it is a choice: with VMware, such a bus is as good as another."""
+    for disk in config.disks if (config.hardware_version or "").startswith("engine") else ():
+        if disk.bus in {"ide", "sata"}:
+            yield Finding(
+                f"Disk {disk.label!r} is on an emulated bus ({disk.bus}); a copy keeps it.", disk_id=disk.id
+            )
+
+
 def _nvme(config: VmConfig) -> Iterator[Finding]:
     for disk in config.disks:
         if disk.bus == "nvme":
@@ -41,6 +61,27 @@ def _nvme(config: VmConfig) -> Iterator[Finding]:
 
 
 DISKS: tuple[Rule, ...] = (
+    Rule(
+        "disk_illegal",
+        ConcernSeverity.CRITICAL,
+        "A disk is illegal at its storage",
+        "A copy or a merge of snapshots was not finished. Repair the disk at its source, or leave it out.",
+        _fault(DiskFault.ILLEGAL, "The storage of disk {!r} calls a volume of it illegal or incomplete."),
+    ),
+    Rule(
+        "disk_elsewhere",
+        ConcernSeverity.CRITICAL,
+        "A disk is on no storage of the VM's domain",
+        "Leave it out with `include: false`, and attach or copy it by the means of its own storage.",
+        _fault(DiskFault.ELSEWHERE, "Disk {!r} is a LUN, or a volume of another service (Cinder)."),
+    ),
+    Rule(
+        "disk_outdated",
+        ConcernSeverity.WARNING,
+        "A disk's volume is not its newest",
+        "The VM's description is older than its disks. Export the VM anew if its newest state is wanted.",
+        _fault(DiskFault.OUTDATED, "The volume of disk {!r} that the VM names has others on top of it."),
+    ),
     Rule(
         "disk_raw_device",
         ConcernSeverity.WARNING,
@@ -68,6 +109,13 @@ DISKS: tuple[Rule, ...] = (
         "A disk is independent of snapshots",
         "The imported disk takes part in them.",
         _independent,
+    ),
+    Rule(
+        "disk_emulated_bus",
+        ConcernSeverity.INFO,
+        "A disk is on an emulated bus",
+        "Where the guest has virtio's drivers, `disks[].bus` (for copies) gives it a faster one.",
+        _emulated,
     ),
     Rule(
         "disk_nvme",

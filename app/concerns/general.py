@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from app.concerns.rule import Finding, Rule
-from app.models.vm import ConcernSeverity, PowerState, VmConfig
+from app.models.vm import ConcernSeverity, DiskFault, PowerState, VmConfig
 
 
 def _running(config: VmConfig) -> Iterator[Finding]:
@@ -18,7 +18,8 @@ def _no_disks(config: VmConfig) -> Iterator[Finding]:
 
 def _unreadable_disks(config: VmConfig) -> Iterator[Finding]:
     for disk in config.disks:
-        if disk.path is None:
+        # The rules of disks tell more of one that is elsewhere.
+        if disk.path is None and disk.fault is not DiskFault.ELSEWHERE:
             yield Finding(f"Disk {disk.label!r} is neither a file nor a block device.", disk_id=disk.id)
 
 

@@ -22,6 +22,14 @@ def _usb(config: VmConfig) -> Iterator[Finding]:
         yield Finding(f"The VM was given a USB device ({device}), which it will not have.")
 
 
+def _nic_passthrough(config: VmConfig) -> Iterator[Finding]:
+    for nic in config.nics:
+        if nic.model == "passthrough":
+            yield Finding(
+                f"NIC {nic.mac or nic.id} is a function of a card of its host (SR-IOV).", nic_id=nic.id
+            )
+
+
 def _hardware_version(config: VmConfig) -> Iterator[Finding]:
     version = config.hardware_version
     if version is None:
@@ -69,6 +77,13 @@ HARDWARE: tuple[Rule, ...] = (
         "A USB device was passed through",
         "Attach the device (often a licence key) to the VM's new host.",
         _usb,
+    ),
+    Rule(
+        "nic_passthrough",
+        ConcernSeverity.WARNING,
+        "A NIC was passed through",
+        "The imported VM has an ordinary NIC; map its network in `nics`.",
+        _nic_passthrough,
     ),
     Rule(
         "hardware_version_unknown",

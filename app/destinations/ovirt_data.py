@@ -23,6 +23,7 @@ from app.destinations.results import (
 from app.errors import AppError, DomainUnusableError, HostError, OutputInvalidError
 from app.formats.ovirt_ovf import read_ovirt_ovf, with_identity
 from app.formats.ovirt_writer import Volume, write_ovirt_ovf, write_volume_meta
+from app.formats.vdsm_meta import DomainClass, key_values
 from app.models.columns import now
 from app.models.common import HostPath, Json, Shape
 from app.models.imports import Allocation, DiskFormat, ImportProperties
@@ -200,8 +201,8 @@ async def _probe(settings: OvirtDataSettings, agent: HostAgent) -> SpaceInfo:
         raise
     except AppError as error:
         raise DomainUnusableError(f"{root} holds no `dom_md/metadata`: {error.detail}") from error
-    facts = _key_values(data.decode(errors="replace"))
-    if facts.get("CLASS") != "Data":
+    facts = key_values(data.decode(errors="replace"))
+    if facts.get("CLASS") != DomainClass.DATA:
         raise DomainUnusableError(f"{root} is of class {facts.get('CLASS')!r}, no data domain.")
     # virt-v2v takes the directory's name for the domain's UUID, and writes it into each volume's metadata.
     if facts.get("SDUUID") != PurePosixPath(root).name:
@@ -209,11 +210,6 @@ async def _probe(settings: OvirtDataSettings, agent: HostAgent) -> SpaceInfo:
             f"{root} must be named by the domain's UUID, {facts.get('SDUUID')!r} in its metadata."
         )
     return await agent.probe_dir(f"{root}/images")
-
-
-def _key_values(text: str) -> dict[str, str]:
-    parts = (line.partition("=") for line in text.splitlines())
-    return {key.strip(): value.strip() for key, _, value in parts}
 
 
 def _image_directory(settings: OvirtDataSettings, disk: TargetDisk) -> str:
@@ -241,7 +237,7 @@ def _uuids(disk: TargetDisk) -> Iterator[str]:
 async def _check_meta(settings: OvirtDataSettings, disk: TargetDisk, agent: HostAgent) -> None:
     """The volume's metadata is what oVirt will believe. Raises OutputInvalidError."""
     path = f"{_volume(settings, disk)}.meta"
-    facts = _key_values(await read_metadata(agent, path))
+    facts = key_values(await read_metadata(agent, path))
     expected = {
         "DOMAIN": PurePosixPath(settings.path).name,
         "IMAGE": str(disk.id),

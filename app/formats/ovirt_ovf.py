@@ -1,14 +1,18 @@
-"""The OVF that virt-v2v writes for oVirt: read into our words, and given another identity."""
+"""The OVF of oVirt, as engines and virt-v2v write it: read into our words, and given another identity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
 from app.errors import InvalidSourceError
 from app.formats import numbers, xml
-from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
+from app.formats.ovirt_features import features
+from app.models.vm import DiskFault, Firmware, SourceDisk, SourceNic, VmConfig
 
-MIB: Final = 2**20
+MIB, GIB = 2**20, 2**30
+ACTIVE: Final = "ACTIVE"
+IMAGE, LUN = "IMAGE", "LUN"
+LONGEST_LABEL: Final = 255
 RASD: Final = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
 PREFIXES: Final = {
     "ovf": "http://schemas.dmtf.org/ovf/envelope/1/",
@@ -29,7 +33,15 @@ BIOS_TYPES: Final = {
     (None, True): SECURE_TYPE,
 }
 """By firmware and secure boot."""
-NIC_MODELS: Final = {"0": "rtl8139_virtio", "1": "rtl8139", "2": "e1000", "3": "virtio", "5": "passthrough"}
+NIC_MODELS: Final = {
+    "0": "rtl8139_virtio",
+    "1": "rtl8139",
+    "2": "e1000",
+    "3": "virtio",
+    "4": "spapr-vlan",
+    "5": "passthrough",
+    "6": "e1000e",
+}
 BUSES: Final = {"VirtIO": "virtio", "IDE": "ide", "VirtIO_SCSI": "scsi", "SATA": "sata"}
 
 for _prefix, _uri in PREFIXES.items():
@@ -37,22 +49,33 @@ for _prefix, _uri in PREFIXES.items():
 
 
 def read_ovirt_ovf(data: bytes) -> VmConfig:
-    """The VM; a disk's `path` is `IMAGE/VOLUME`. Raises InvalidSourceError."""
+    """The VM; a disk's `path` is `IMAGE/VOLUME`, none where it is on another storage.
+
+    Of an image with several volumes, its snapshots, the newest is the disk. Raises InvalidSourceError.
+    """
     envelope, content = _parsed(data)
     name = xml.text(content, "Name")
     if name is None:
         raise InvalidSourceError("The OVF has no name.")
     return VmConfig(
-        id=xml.attribute(content, "id") or name,
+        id=_id(content) or name,
         name=name,
         cpu_count=_cpu_count(content),
         memory_bytes=_memory_bytes(content),
         firmware=_firmware(content),
         os=_os(content),
         description=xml.text(content, "Description"),
-        disks=_disks(envelope),
+        disks=_disks(envelope, content),
         nics=_nics(content),
+        secure_boot=True if xml.text(content, "BiosType") == SECURE_TYPE else None,
+        **features(content, [element for element in envelope.iter() if xml.local(element.tag) == "Disk"]),
     )
+
+
+def _id(content: Element) -> str | None:
+    """The VM's own stands at its operating system; the content's is `out` for every VM."""
+    system = xml.section(content, "OperatingSystemSection")
+    return xml.attribute(system, "id") or xml.attribute(content, "id")
 
 
 def _firmware(content: Element) -> Firmware:
@@ -92,22 +115,74 @@ def _os(content: Element) -> str | None:
     return xml.text(xml.section(content, "OperatingSystemSection"), "Description")
 
 
-def _disks(envelope: Element) -> tuple[SourceDisk, ...]:
+def _disks(envelope: Element, content: Element) -> tuple[SourceDisk, ...]:
     found = [element for element in envelope.iter() if xml.local(element.tag) == "Disk"]
-    return tuple(_disk(element, number) for number, element in enumerate(found, start=1))
+    images: dict[str, list[Element]] = {}
+    for element in found:
+        image_id, _, volume_id = (xml.attribute(element, "fileRef") or "").partition("/")
+        images.setdefault(image_id if volume_id else f"alone {len(images)}", []).append(element)
+    active, storages = _active_snapshot(content), _storages(envelope)
+    newest = [_newest(volumes, active) for volumes in images.values()]
+    return tuple(_disk(element, number, storages) for number, element in enumerate(newest, start=1))
 
 
-def _disk(element: Element, number: int) -> SourceDisk:
+def _storages(envelope: Element) -> dict[str, str]:
+    """What kind of storage each file is on, where that is told, by the id of its volume."""
+    references = xml.child(envelope, "References")
+    files = [] if references is None else xml.children(references, "File")
+    return {
+        xml.attribute(file, "id") or "": (xml.attribute(file, "disk_storage_type") or IMAGE).upper()
+        for file in files
+    }
+
+
+def _active_snapshot(content: Element) -> str | None:
+    section = xml.section(content, "SnapshotsSection")
+    for snapshot in [] if section is None else xml.children(section, "Snapshot"):
+        if xml.text(snapshot, "Type") == ACTIVE:
+            return xml.attribute(snapshot, "id")
+    return None
+
+
+def _newest(volumes: list[Element], active: str | None) -> Element:
+    """The volume of the active snapshot, or else the one that no other stands on."""
+    if len(volumes) == 1:
+        return volumes[0]
+    for volume in volumes:
+        if active is not None and xml.attribute(volume, "vm_snapshot_id") == active:
+            return volume
+    parents = {(xml.attribute(volume, "parentRef") or "").rpartition("/")[2] for volume in volumes}
+    tops = [volume for volume in volumes if xml.attribute(volume, "diskId") not in parents]
+    if len(tops) != 1:
+        raise InvalidSourceError("It can't be told which volume of a disk is the newest.")
+    return tops[0]
+
+
+def _disk(element: Element, number: int, storages: Mapping[str, str]) -> SourceDisk:
     identifier = xml.attribute(element, "diskId") or f"disk-{number}"
     interface = xml.attribute(element, "disk-interface") or ""
+    storage = storages.get(identifier, IMAGE)
+    is_lun = storage == LUN or xml.attribute(element, "lun_id") is not None
+    is_elsewhere = is_lun or storage != IMAGE
     return SourceDisk(
         id=identifier,
-        label=xml.attribute(element, "disk-alias") or identifier,
-        capacity_bytes=numbers.size_bytes(xml.attribute(element, "capacity"), 1, "The capacity"),
+        label=(xml.attribute(element, "disk-alias") or identifier)[:LONGEST_LABEL],
+        capacity_bytes=_capacity_bytes(element),
         format="qcow2" if xml.attribute(element, "volume-format") == "COW" else "raw",
         bus=BUSES.get(interface, interface.lower() or None),
-        path=xml.attribute(element, "fileRef"),
+        path=None if is_elsewhere else xml.attribute(element, "fileRef"),
+        is_shared=True if (xml.attribute(element, "shareable") or "").lower() == "true" else None,
+        is_raw_device=True if is_lun else None,
+        fault=DiskFault.ELSEWHERE if is_elsewhere else None,
     )
+
+
+def _capacity_bytes(disk: Element) -> int | None:
+    """Engines tell whole GiB alone; virt-v2v tells the bytes, too."""
+    capacity = numbers.size_bytes(xml.attribute(disk, "capacity"), 1, "The capacity")
+    if capacity is not None:
+        return capacity
+    return numbers.size_bytes(xml.attribute(disk, "size"), GIB, "The size")
 
 
 def _nics(content: Element) -> tuple[SourceNic, ...]:

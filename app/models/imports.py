@@ -115,7 +115,7 @@ FIRST_ROOT: Final = "first"
 
 class ConversionProperties(Shape):
     mode: ConversionMode = ConversionMode.CONVERT
-    """`copy`: the disks as they are, nothing changed in the guest."""
+    """`copy`: the disks as they are, nothing changed in the guest; the default for `export_domain`."""
     root: Root = FIRST_ROOT
     """`first`, `single` or a device: which system of several to convert. Not for copies."""
     luks_keys: tuple[SecretStr, ...] = ShapeField(default=(), max_length=64)

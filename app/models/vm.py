@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Firmware(StrEnum):
@@ -52,6 +52,17 @@ class ImageFile(_Frozen):
     format: str
 
 
+class DiskFault(StrEnum):
+    """Why a disk is not to be imported as it lies there."""
+
+    ILLEGAL = "illegal"
+    """Its storage calls it so: a copy or a merge was not finished."""
+    OUTDATED = "outdated"
+    """Something newer stands on it."""
+    ELSEWHERE = "elsewhere"
+    """It is on no storage of its VM's: a LUN, or a volume of another service."""
+
+
 class SourceDisk(_Frozen):
     """A disk of a source VM. `id` names it in `disks[].source_disk_id` of an import; `path` is its file."""
 
@@ -75,6 +86,7 @@ class SourceDisk(_Frozen):
     """Whether other VMs may write to it, too: a shared bus, or `multi-writer`."""
     is_raw_device: bool | None = None
     """Raw device mapping (RDM): the VM's disk is a LUN or a device of its host."""
+    fault: DiskFault | None = None
 
 
 class SourceNic(_Frozen):
@@ -110,6 +122,8 @@ class VmConfig(_Frozen):
     passthrough_devices: tuple[str, ...] = ()
     """The host's own devices that the VM was given (PCI, SCSI), by their names in its configuration."""
     usb_devices: tuple[str, ...] = ()
+    settings: dict[str, str] = Field(default_factory=dict)
+    """What else it is set to at its source, and will not be after the import: `watchdog`: `i6300esb`."""
     concerns: tuple[Concern, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ from app.models.vm import ImageFile
 from app.proxy.answers import answer_of, read_as
 from app.proxy.base import Channel, CommandResult, Proxy
 from app.proxy.inventories import Inventory
+from app.proxy.ovirt import OvirtAgent
 from app.proxy.uploads import UploadAgent
 
 QUICK_SECONDS = 30.0
@@ -135,7 +136,7 @@ class SpaceInfo(_Answer):
     total_bytes: int
 
 
-class HostAgent(UploadAgent):
+class HostAgent(UploadAgent, OvirtAgent):
     """Asks the agent on one proxy host. Every method raises a HostError subclass when the host can't be used.
 
     What changes something names its attempt and turn; it raises FencedError, and changes nothing, when the

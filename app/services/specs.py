@@ -12,6 +12,7 @@ from app.models.common import Json, Shape
 from app.models.imports import (
     AttemptPublic,
     ConcernCode,
+    ConversionMode,
     ConversionProperties,
     ConversionWarning,
     ImportProperties,
@@ -21,12 +22,25 @@ from app.models.imports import (
 from app.models.progress import DiskProgress, Progress
 from app.models.state import ImportState, StepName
 from app.sources import SourceSpec
+from app.sources.export_domain import ExportDomain
 
 
 class VmImportCreate(ImportProperties):
     """A whole import request."""
 
     source: SourceSpec
+
+    @model_validator(mode="before")
+    @classmethod
+    def _copied_unless_asked(cls, data: Any) -> Any:
+        """A VM of oVirt runs on KVM already."""
+        source = data.get("source") if isinstance(data, dict) else None
+        if not isinstance(source, dict) or source.get("kind") != ExportDomain.kind:
+            return data
+        conversion = data.get("conversion", {})
+        if not isinstance(conversion, dict):
+            return data
+        return {**data, "conversion": {"mode": ConversionMode.COPY, **conversion}}
 
     @model_validator(mode="after")
     def _one_target(self) -> "VmImportCreate":

@@ -7,6 +7,7 @@ from pydantic import Field
 from app.errors import UnsupportedPropertyError
 from app.sources.base import Source
 from app.sources.disk import Disk, DiskSource
+from app.sources.export_domain import ExportDomain, ExportDomainSource
 from app.sources.libvirt_xml import LibvirtXml, LibvirtXmlSource
 from app.sources.ova import Ova, OvaSource
 from app.sources.upload import UploadedFiles, UploadSource
@@ -14,6 +15,7 @@ from app.sources.vmx import Vmx, VmxSource
 
 SOURCES: tuple[Source[Any], ...] = (
     Disk(),
+    ExportDomain(),
     LibvirtXml(),
     Ova(),
     UploadedFiles(),
@@ -21,7 +23,7 @@ SOURCES: tuple[Source[Any], ...] = (
 )
 
 SourceSpec = Annotated[
-    DiskSource | LibvirtXmlSource | OvaSource | UploadSource | VmxSource,
+    DiskSource | ExportDomainSource | LibvirtXmlSource | OvaSource | UploadSource | VmxSource,
     Field(discriminator="kind"),
 ]
 

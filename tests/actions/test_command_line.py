@@ -32,6 +32,10 @@ SOURCES: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"kind": "disk", "path": "/srv/a b.qcow2"}, ("-i", "disk", "/srv/a b.qcow2", "-if", "qcow2")),
     ({"kind": "libvirt_xml", "path": "/srv/a.xml"}, ("-i", "libvirtxml", "/w/attempt/source.xml")),
     ({"kind": "ova", "path": "/srv/-a $(b).ova"}, ("-i", "libvirtxml", "/w/attempt/source.xml")),
+    (
+        {"kind": "export_domain", "path": "/srv/export", "vm_id": str(UUID(int=3))},
+        ("-i", "libvirtxml", "/w/attempt/source.xml"),
+    ),
     ({"kind": "vmx", "path": "/srv/a.vmx"}, ("-i", "libvirtxml", "/w/attempt/source.xml")),
 ]
 DOMAINS = [
@@ -73,7 +77,7 @@ def test_the_command_is_the_source_and_then_the_destination(
     settings: dict[str, str],
     output: str,
 ) -> None:
-    argv = command(source, kind, settings).argv
+    argv = command(source, kind, settings, conversion={"mode": "convert"}).argv
     begin, end = argv.index("-i"), argv.index("-o")
     assert argv[0] == "/opt/virt-v2v"
     assert argv[begin:end] == words

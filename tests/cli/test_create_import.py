@@ -61,7 +61,7 @@ def test_options_become_a_request(stand_in: StandIn, tmp_path: Path) -> None:
                 {"network": "VM", "target": "lan"},
                 {"mac": "52:54:00:00:00:01", "target": "dmz"},
             ],
-            "conversion": {"mode": "convert", "root": "single", "luks_keys": ["pass phrase "], "debug": True},
+            "conversion": {"root": "single", "luks_keys": ["pass phrase "], "debug": True},
             "priority": 9,
             "start_after": None,
             "labels": {"team": "web", "a": "b=c"},
@@ -69,6 +69,13 @@ def test_options_become_a_request(stand_in: StandIn, tmp_path: Path) -> None:
             "accept_concerns": ["no_nics"],
         }
     ]
+
+
+@pytest.mark.parametrize("mode", [None, "copy", "convert"])
+def test_the_mode_is_the_service_s_choice_unless_it_is_given(stand_in: StandIn, mode: str | None) -> None:
+    words = ["--mode", mode] if mode else []
+    run(stand_in, "import", "disk", "/srv/x", "--to", DOMAIN_ID, "--no-follow", *words)
+    assert stand_in.bodies("POST", IMPORTS)[0]["conversion"].get("mode") == mode
 
 
 def test_uploads_are_named_by_their_ids(stand_in: StandIn) -> None:

@@ -5,9 +5,28 @@ from typing import Any
 import pytest
 
 from app.concerns import RULES, assess
-from app.models.vm import ConcernSeverity, DiskMode, Firmware, PowerState, SourceDisk, SourceNic, VmConfig
+from app.concerns.rule import Rule
+from app.concerns.settings import SETTINGS
+from app.formats.ovirt_features import DEVICES, FLAGS, TEXTS
+from app.models.vm import (
+    ConcernSeverity,
+    DiskFault,
+    DiskMode,
+    Firmware,
+    PowerState,
+    SourceDisk,
+    SourceNic,
+    VmConfig,
+)
 
 DISK = SourceDisk(id="vda", label="root", capacity_bytes=2**30, path="/srv/a.qcow2")
+SAID = {
+    *FLAGS.values(),
+    *(name for name, _ in TEXTS.values()),
+    *DEVICES.values(),
+    *("usb_redirection", "unplugged_nics", "nic_properties", "numa", "scsi_reservation"),
+}
+"""The settings that a reader of OVFs tells."""
 NIC = SourceNic(id="nic-1", mac="52:54:00:00:00:01", network="lan")
 SOUND = VmConfig(
     id="web",
@@ -68,6 +87,21 @@ def test_a_vm_that_is_as_it_should_be_gives_no_concern() -> None:
         ),
         (disk(mode=DiskMode.INDEPENDENT_PERSISTENT), "disk_independent", ConcernSeverity.INFO, "vda"),
         (disk(bus="nvme"), "disk_nvme", ConcernSeverity.INFO, "vda"),
+        (disk(fault=DiskFault.ILLEGAL), "disk_illegal", ConcernSeverity.CRITICAL, "vda"),
+        (disk(fault=DiskFault.ELSEWHERE, path=None), "disk_elsewhere", ConcernSeverity.CRITICAL, "vda"),
+        (disk(fault=DiskFault.OUTDATED), "disk_outdated", ConcernSeverity.WARNING, "vda"),
+        (
+            {**disk(bus="ide"), "hardware_version": "engine-4.5"},
+            "disk_emulated_bus",
+            ConcernSeverity.INFO,
+            "vda",
+        ),
+        (
+            {"nics": (NIC.model_copy(update={"model": "passthrough"}),)},
+            "nic_passthrough",
+            ConcernSeverity.WARNING,
+            "nic-1",
+        ),
         ({"passthrough_devices": ("gpu0",)}, "passthrough_device", ConcernSeverity.WARNING, None),
         ({"usb_devices": ("key",)}, "usb_device", ConcernSeverity.WARNING, None),
         ({"hardware_version": "vmx-3"}, "hardware_version_unknown", ConcernSeverity.WARNING, None),
@@ -91,6 +125,24 @@ def test_a_rule_finds_what_it_is_about(
     other: dict[str, Any], code: str, severity: ConcernSeverity, about: str | None
 ) -> None:
     assert found(**other) == [(code, severity, about)]
+
+
+@pytest.mark.parametrize("rule", SETTINGS)
+def test_a_setting_is_told_with_its_value_whatever_that_holds(rule: Rule) -> None:
+    names = ("attached_domain", *sorted(SAID))
+    value = "{0} {x} <b>"
+    [concern] = [
+        concern
+        for name in names
+        for concern in rule.concerns(SOUND.model_copy(update={"settings": {name: value}}))
+    ]
+    assert (concern.code, concern.severity) == (rule.code, rule.severity)
+    assert concern.message.endswith(".")
+
+
+def test_every_setting_that_is_read_has_a_rule() -> None:
+    config = SOUND.model_copy(update={"settings": dict.fromkeys(SAID, "x")})
+    assert len([rule for rule in SETTINGS if list(rule.concerns(config))]) == len(SAID)
 
 
 @pytest.mark.parametrize(

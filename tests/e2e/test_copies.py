@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.test_imports import assert_nothing_is_left, new_disk, new_domain, start
 from tests.support.copies import compared
+from tests.support.ovirt_domains import Domain, Volume, engine_ovf, make_domain
 from tests.support.service import Place
 
 pytestmark = pytest.mark.timeout(180)
@@ -75,3 +76,58 @@ def test_a_copy_that_fails_leaves_nothing(place: Place) -> None:
     ended = place.service.wait(start(place, source, domain_id, **COPY))
     assert ended["state"] == "failed"
     assert_nothing_is_left(place, ended["id"], store)
+
+
+def export_vm(place: Place, **facts: str) -> tuple[dict[str, str], Volume]:
+    """A VM on an export domain, its only disk two volumes; and the newer one."""
+    parent = place.sources / uuid4().hex[:8]
+    parent.mkdir()
+    domain: Domain = make_domain(parent)
+    below = domain.add_volume("qcow2", VOLTYPE="INTERNAL", size_bytes=8 * MIB)
+    top = domain.add_volume("qcow2", below=below, size_bytes=8 * MIB, **facts)
+    vm_id = uuid4()
+    domain.add_vm(vm_id, engine_ovf(vm_id, [top], name=f"ovirt {parent.name}"))
+    return {"kind": "export_domain", "path": str(domain.path), "vm_id": str(vm_id)}, top
+
+
+@pytest.mark.parametrize("kind", ["directory", "ovirt_data"])
+def test_a_vm_of_an_export_domain_is_copied_with_its_whole_chain(place: Place, kind: str) -> None:
+    domain_id, _ = new_domain(place, kind)
+    source, top = export_vm(place)
+    body = {"source": source, "storage_domain_id": domain_id, "disk_defaults": {"format": "qcow2"}}
+    before = place.starts()
+    ended = place.service.wait(place.service.post("/v1/imports", body, status=202)["id"])
+    assert (ended["state"], ended["problem"]) == ("succeeded", None)
+    assert ended["spec"]["conversion"]["mode"] == "copy"
+    [disk] = disks_of(place, ended)
+    assert (disk["format"], disk["capacity_bytes"]) == ("qcow2", 8 * MIB)
+    assert compared(top.path, "qcow2", Path(disk["location"]["path"]), "qcow2")
+    vm = place.service.get(f"/v1/vms/{ended['vm_id']}")
+    assert (vm["cpu_count"], vm["memory_bytes"], vm["firmware"]) == (4, 2 * 2**30, "uefi")
+    assert [(nic["mac"], nic["network"]) for nic in vm["nics"]] == [("56:6f:00:00:00:01", "lan & wan")]
+    assert place.starts() == before
+    assert place.left_behind() == []
+
+
+def test_a_vm_of_an_export_domain_is_converted_if_that_is_asked_for(place: Place) -> None:
+    domain_id, _ = new_domain(place)
+    source, _ = export_vm(place)
+    body = {"source": source, "storage_domain_id": domain_id, "conversion": {"mode": "convert"}}
+    before = place.starts()
+    ended = place.service.wait(place.service.post("/v1/imports", body, status=202)["id"])
+    assert ended["state"] == "succeeded", ended["problem"]
+    assert len(place.starts()) == len(before) + 1
+
+
+def test_an_illegal_volume_is_copied_only_if_its_concern_is_accepted(place: Place) -> None:
+    domain_id, _ = new_domain(place)
+    source, _ = export_vm(place, LEGALITY="ILLEGAL")
+    body = {"source": source, "storage_domain_id": domain_id}
+    answer = place.service.post("/v1/imports/check", body)
+    assert not answer["importable"]
+    assert "disk_illegal" in [concern["code"] for concern in answer["concerns"]]
+    ended = place.service.wait(place.service.post("/v1/imports", body, status=202)["id"])
+    assert ended["problem"]["code"] == "concerns_not_accepted"
+    accepting = {**body, "accept_concerns": ["disk_illegal"]}
+    ended = place.service.wait(place.service.post("/v1/imports", accepting, status=202)["id"])
+    assert ended["state"] == "succeeded", ended["problem"]

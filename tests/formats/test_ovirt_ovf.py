@@ -1,6 +1,7 @@
-"""The OVF that virt-v2v writes for oVirt, as recorded, and with another identity."""
+"""OVFs of oVirt as virt-v2v and engines write them, and with another identity."""
 
 from pathlib import Path
+from uuid import UUID
 from xml.etree.ElementTree import canonicalize
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from app.errors import InvalidSourceError
 from app.formats.ovirt_ovf import read_ovirt_ovf, with_identity
 from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
+from tests.support.ovirt_domains import engine_ovf
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 RECORDED = (DATA / "virt-v2v-2.2.0-vdsm-two-disks.ovf").read_bytes()
@@ -24,7 +26,7 @@ def edited(old: str, new: str) -> bytes:
 
 def test_what_virt_v2v_wrote_is_read() -> None:
     assert read_ovirt_ovf(RECORDED) == VmConfig(
-        id="out",
+        id="33333333-3333-4333-8333-333333333333",
         name="web-1",
         cpu_count=2,
         memory_bytes=GIB,
@@ -57,7 +59,7 @@ def test_the_form_of_ovirt_s_api_is_read_too() -> None:
     ):
         text = text.replace(old, new)
     found = read_ovirt_ovf(text.encode())
-    assert (found.id, found.os, found.cpu_count, len(found.disks)) == ("v", "debian_7", 2, 2)
+    assert (found.name, found.os, found.cpu_count, len(found.disks)) == ("web-1", "debian_7", 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,87 @@ def test_other_formats_and_buses_are_told() -> None:
 def test_what_is_no_such_ovf_is_told(data: bytes, told: str) -> None:
     with pytest.raises(InvalidSourceError, match=told):
         read_ovirt_ovf(data)
+
+
+# --- what engines write ---------------------------------------------------------------------------------
+
+OLD = (DATA / "ovirt-3.5.ovf").read_bytes()
+VM = UUID("5f1c0b7e-3f0f-4f0e-9d2e-6d2f1f0f7a11")
+
+
+def test_an_old_engine_s_is_read() -> None:
+    found = read_ovirt_ovf(OLD)
+    assert (found.id, found.name) == ("55555555-5555-4555-8555-555555555555", "old")
+    assert (found.cpu_count, found.memory_bytes, found.os) == (1, GIB // 2, "rhel_6x64")
+    assert (found.firmware, found.secure_boot, found.hardware_version) == (
+        Firmware.BIOS,
+        None,
+        "engine-3.5.0.0",
+    )
+    (disk,) = found.disks
+    assert (disk.path, disk.format, disk.bus) == (f"{IMAGES[0]}/{VOLUMES[0]}", "raw", "ide")
+    assert (disk.capacity_bytes, disk.label) == (10 * GIB, VOLUMES[0])
+    assert [(nic.mac, nic.network, nic.model) for nic in found.nics] == [
+        ("00:1a:4a:16:01:51", None, "rtl8139")
+    ]
+    assert found.settings == {
+        "high_availability": "true",
+        "stateless": "true",
+        "time_zone": "Europe/Prague",
+        "template": "rhel6-base",
+        "usb_redirection": "ENABLED",
+    }
+
+
+def test_a_new_engine_s_says_nothing_of_what_is_usual() -> None:
+    found = read_ovirt_ovf(engine_ovf(VM, []).encode())
+    assert (found.id, found.settings, found.has_snapshots, found.has_tpm) == (str(VM), {}, None, None)
+    assert (found.passthrough_devices, found.has_cpu_affinity) == ((), None)
+
+
+def test_a_new_engine_s_tells_what_is_set() -> None:
+    general = (
+        "<LeaseDomainId>x</LeaseDomainId><NumOfIoThreads>2</NumOfIoThreads><CpuPinning>0#1</CpuPinning>"
+        "<Section xsi:type='ovf:VmExternalDataSection_Type'><VmExternalDataItem kind='nvram'/>"
+        "<VmExternalDataItem kind='tpm'/></Section><Section xsi:type='ovf:NumaNodeSection_Type'/>"
+    )
+    items = "".join(
+        f"<Item><rasd:ResourceType>0</rasd:ResourceType><Type>{kind}</Type><Device>{device}</Device></Item>"
+        for kind, device in (("watchdog", "i6300esb"), ("hostdev", "pci_0000_3b_00_0"), ("sound", "ich6"))
+    )
+    kinds = {"a": "REGULAR", "b": "ACTIVE", "c": "NEXT_RUN"}
+    found = read_ovirt_ovf(
+        engine_ovf(VM, [], general=general, items=items, snapshots=kinds)
+        .replace("<UserDefinedProperties/>", "<UserDefinedProperties>hugepages=1</UserDefinedProperties>")
+        .replace("<IsPlugged>true</IsPlugged>", "<IsPlugged>false</IsPlugged>")
+        .replace("<BiosType>2<", "<BiosType>3<")
+        .encode()
+    )
+    assert (found.has_snapshots, found.has_tpm, found.secure_boot) == (True, True, True)
+    assert (found.has_cpu_affinity, found.passthrough_devices) == (True, ("pci_0000_3b_00_0",))
+    assert found.settings == {
+        "lease": "x",
+        "io_threads": "2",
+        "numa": "true",
+        "watchdog": "i6300esb",
+        "sound": "ich6",
+        "custom_properties": "hugepages=1",
+        "unplugged_nics": "nic1",
+    }
+
+
+@pytest.mark.parametrize("kind", ["NEXT_RUN", "ACTIVE"])
+def test_what_is_no_snapshot_of_disks_counts_for_none(kind: str) -> None:
+    assert read_ovirt_ovf(engine_ovf(VM, [], snapshots={"a": kind}).encode()).has_snapshots is None
+
+
+def test_without_an_active_snapshot_the_newest_volume_must_be_plain() -> None:
+    lines = OLD.decode().replace("</Section>\n<Content", "@MORE@</Section>\n<Content")
+    above = f'<Disk ovf:diskId="above" ovf:fileRef="{IMAGES[0]}/above" ovf:parentRef="{{}}" ovf:size="1"/>'
+    told = lines.replace("@MORE@", above.format(f"{IMAGES[0]}/{VOLUMES[0]}"))
+    assert [disk.id for disk in read_ovirt_ovf(told.encode()).disks] == ["above"]
+    with pytest.raises(InvalidSourceError, match="newest"):
+        read_ovirt_ovf(lines.replace("@MORE@", above.format("")).encode())
 
 
 # --- another identity ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from app.proxy.agent.inventory import inventory
 from app.proxy.agent.jobs import PREPARE, launch, stop
 from app.proxy.agent.looking import list_result, look, read, read_result
 from app.proxy.agent.ova_disks import prepare
+from app.proxy.agent.ovirt import ovf_stores, volume_chain
 from app.proxy.agent.probe import probe, ready
 from app.proxy.agent.receiving import receive
 from app.proxy.agent.refusals import InvalidSourceError, RefusedError, of_system
@@ -47,6 +48,8 @@ LOOKING: dict[str, Verb] = {
     "tar_read": tar_read,
     "tar_image_info": tar_image_info,
     "gzip_image_info": gzip_image_info,
+    "volume_chain": volume_chain,
+    "ovf_stores": ovf_stores,
     "disk_result": disk_result,
     "read_result": read_result,
     "list_result": list_result,
