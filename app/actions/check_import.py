@@ -1,6 +1,6 @@
 """Checks an import request as far as can be without starting anything: what the job would check, now."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from app.actions.command_line import command_line
@@ -130,7 +130,7 @@ async def _choose(
             waits, choice = choice, await choose(session, need, Load())
             if isinstance(choice, Wait):
                 raise NoProxyHostError(choice.reason)
-            choice = Choice(choice.host, choice.domain, f"it would wait now: {waits.reason}")
+            choice = replace(choice, reason=f"it would wait now: {waits.reason}")
     return _Place(choice, load.bytes[choice.host.id], load.bytes[choice.domain.id])
 
 

@@ -65,7 +65,7 @@ async def examine(
         spec=with_source(spec, reading.source),
         roots=tuple(host.source_roots) if reading.roots is None else reading.roots,
         concerns=(*reading.config.concerns, *assess(config)),
-        work_bytes=work_bytes_at_least(spec) + reading.work_bytes,
+        work_bytes=work_bytes_at_least(is_copy=spec.conversion.is_copy) + reading.work_bytes,
         work_free_bytes=host.status.free_bytes or 0,
         target_bytes=sum(_needed_bytes(disk, spec) for disk in config.disks) if destination.keeps else 0,
         domain=await destination.check(settings, agent, host.id),

@@ -6,8 +6,10 @@ from typing import Final
 from uuid import UUID
 
 from app.errors import InvalidSourceError
+from app.formats import numbers
 
 FORMATS: Final = {"RAW": "raw", "COW": "qcow2"}
+SECTOR_BYTES: Final = 512
 LEGAL, LEAF, LAST_LINE = "LEGAL", "LEAF", "EOF"
 
 
@@ -24,6 +26,7 @@ class VolumeMeta:
     parent_id: UUID | None
     is_legal: bool
     is_leaf: bool
+    capacity_bytes: int | None
 
 
 def key_values(text: str) -> dict[str, str]:
@@ -46,4 +49,12 @@ def read_volume_meta(text: str, what: str) -> VolumeMeta:
         parent_id=parent if parent.int else None,
         is_legal=facts.get("LEGALITY") == LEGAL,
         is_leaf=facts.get("VOLTYPE") == LEAF,
+        capacity_bytes=_capacity_bytes(facts, what),
     )
+
+
+def _capacity_bytes(facts: dict[str, str], what: str) -> int | None:
+    """In bytes since version 5 of domains, before that in sectors."""
+    if "CAP" in facts:
+        return numbers.size_bytes(facts["CAP"], 1, f"The capacity of volume {what}")
+    return numbers.size_bytes(facts.get("SIZE"), SECTOR_BYTES, f"The size of volume {what}")

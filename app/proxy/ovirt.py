@@ -17,10 +17,11 @@ class _Answer(BaseModel):
 
 
 class Volume(_Answer):
-    """A volume of an oVirt storage domain: its file, and the metadata beside it."""
+    """A volume of an oVirt storage domain: its file and the size of that, and the metadata beside it."""
 
     path: str
     meta: str
+    size_bytes: int
 
 
 class _Volumes(_Answer):

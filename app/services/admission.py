@@ -19,7 +19,6 @@ from app.models.imports import VmImport
 from app.models.state import ImportState, StepName
 from app.services import attempts, imports, next_attempts, timeline
 from app.services.placement import (
-    WORK_BYTES_AT_LEAST,
     Choice,
     Load,
     Need,
@@ -158,7 +157,7 @@ async def _begin(session: AsyncSession, row: VmImport, choice: Choice, load: Loa
             row,
             proxy_host_id=choice.host.id,
             storage_domain_id=choice.domain.id,
-            work_bytes=WORK_BYTES_AT_LEAST,
+            work_bytes=choice.work_bytes,
         )
     )
     timeline.note(session, row, "admitted", proxy_host_id=str(choice.host.id), reason=choice.reason)

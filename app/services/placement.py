@@ -24,11 +24,6 @@ WORK_BYTES_AT_LEAST = 2**30
 """virt-v2v refuses to start with less free in its temporary directory (virt-v2v(1), "Disk space")."""
 
 
-def work_bytes_at_least(spec: VmImportCreate) -> int:
-    """What the import takes in the work directory, whatever its source is."""
-    return 0 if spec.conversion.is_copy else WORK_BYTES_AT_LEAST
-
-
 @dataclass(frozen=True)
 class Need:
     """What decides where an import can run: imports of one need can begin, or wait, alike."""
@@ -44,6 +39,15 @@ class Need:
     excluded: tuple[UUID, ...] = ()
     """Proxy hosts that don't hold the source."""
     provider_id: UUID | None = None
+
+    @property
+    def work_bytes(self) -> int:
+        """What it takes in the work directory, whatever its source is."""
+        return work_bytes_at_least(is_copy=self.is_copy)
+
+
+def work_bytes_at_least(*, is_copy: bool) -> int:
+    return 0 if is_copy else WORK_BYTES_AT_LEAST
 
 
 def need_of(spec: VmImportCreate, data_center_id: UUID, excluded: Sequence[UUID]) -> Need:
@@ -87,6 +91,8 @@ class Choice:
     host: ProxyHost
     domain: StorageDomain
     reason: str
+    work_bytes: int
+    """What the import takes in the host's work directory, whatever its source is."""
 
 
 @dataclass(frozen=True)
@@ -197,15 +203,15 @@ def _fits(need: Need, domain: StorageDomain, load: Load) -> Fits:
     found: Fits = {fit: [] for fit in Fit}
     for host in load.hosts[need.data_center_id]:
         if need.proxy_host_id in {None, host.id}:
-            fit, reason = _judge(host, abilities, only, need.excluded, load)
+            fit, reason = _judge(host, need, abilities, only, load)
             found[fit].append((host, reason))
     return found
 
 
 def _judge(
-    host: ProxyHost, abilities: frozenset[str], only: UUID | None, excluded: Sequence[UUID], load: Load
+    host: ProxyHost, need: Need, abilities: frozenset[str], only: UUID | None, load: Load
 ) -> tuple[Fit, str]:
-    if (reason := _misses(host, only, excluded)) is not None:
+    if (reason := _misses(host, only, need.excluded)) is not None:
         return Fit.NEVER, reason
     if (reason := _not_ready(host)) is not None:
         return Fit.LATER, reason
@@ -213,7 +219,7 @@ def _judge(
         return Fit.LACKING, f"its virt-v2v lacks {', '.join(lacks)}"
     if load.slots[host.id] >= host.slots():
         return Fit.FULL, f"runs {load.slots[host.id]} imports, as many as it takes"
-    if (reason := _cramped(host, load)) is not None:
+    if (reason := _cramped(host, need, load)) is not None:
         return Fit.LATER, reason
     return Fit.READY, ""
 
@@ -221,7 +227,7 @@ def _judge(
 def _decide(need: Need, found: Fits, domain: StorageDomain, load: Load) -> Choice | Wait | ImportFailureError:
     if ready := [host for host, _ in found[Fit.READY]]:
         best = _least_loaded(ready, load)
-        return Choice(best, domain, _praise(best, ready, load))
+        return Choice(best, domain, _praise(best, ready, load), need.work_bytes)
     if found[Fit.FULL] or found[Fit.LATER]:
         asked = "" if need.proxy_host_id is None else " It was asked for by its id, so no other one is taken."
         full = found[Fit.FULL][0][0].id if found[Fit.FULL] else None
@@ -267,10 +273,10 @@ def _lacks(host: ProxyHost, needed: frozenset[str]) -> list[str]:
     return missing(features_of(host.status.virt_v2v), needed) if host.status.virt_v2v else sorted(needed)
 
 
-def _cramped(host: ProxyHost, load: Load) -> str | None:
+def _cramped(host: ProxyHost, need: Need, load: Load) -> str | None:
     free = (host.status.free_bytes or 0) - load.bytes[host.id]
-    if free < WORK_BYTES_AT_LEAST:
-        return f"has {max(free, 0)} bytes free in its work directory, {WORK_BYTES_AT_LEAST} are needed"
+    if free < need.work_bytes:
+        return f"has {max(free, 0)} bytes free in its work directory, {need.work_bytes} are needed"
     return None
 
 

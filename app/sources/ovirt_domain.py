@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from app.errors import InvalidSourceError, SourceNotFoundError, UnsafeImageError
+from app.errors import InvalidSourceError, SourceNotFoundError, SourceTruncatedError, UnsafeImageError
 from app.formats.vdsm_meta import DomainClass, VolumeMeta, key_values, read_volume_meta
 from app.models.vm import DiskFault, ImageFile, SourceDisk
 from app.proxy.agent_client import HostAgent, PathKind
+from app.proxy.ovirt import Volume
 
 LONGEST_METADATA: Final = 64 * 2**10
 LONGEST_OVF: Final = 4 * 2**20
@@ -121,7 +122,7 @@ async def with_volumes(
 async def _with_volumes(domain: OvirtDomain, disk: SourceDisk, agent: HostAgent) -> SourceDisk:
     image_id, _, volume_id = (disk.path or "").lower().partition("/")
     volumes = await agent.volume_chain(domain.images, image_id, volume_id, roots=domain.roots)
-    metas = [read_volume_meta(volume.meta, repr(volume.path)) for volume in volumes]
+    metas = [_meta(volume) for volume in volumes]
     chain = [
         ImageFile(path=volume.path, format=meta.format) for volume, meta in zip(volumes, metas, strict=True)
     ]
@@ -143,6 +144,16 @@ async def _with_volumes(domain: OvirtDomain, disk: SourceDisk, agent: HostAgent)
             "fault": _fault(metas),
         }
     )
+
+
+def _meta(volume: Volume) -> VolumeMeta:
+    """Raises InvalidSourceError, SourceTruncatedError."""
+    meta = read_volume_meta(volume.meta, repr(volume.path))
+    if meta.format == "raw" and volume.size_bytes < (meta.capacity_bytes or 0):
+        raise SourceTruncatedError(
+            f"{volume.path!r} has {volume.size_bytes} bytes; its metadata says {meta.capacity_bytes}."
+        )
+    return meta
 
 
 def _fault(metas: Sequence[VolumeMeta]) -> DiskFault | None:

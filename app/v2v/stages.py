@@ -4,6 +4,7 @@ from typing import Final
 
 STAGES: Final = (
     ("Checking the checksum", "checking_source"),
+    ("Checking the disk images", "checking_source"),
     ("Unpacking", "unpacking_source"),
     ("Setting up the source", "setting_up_source"),
     ("Opening the source", "opening_source"),

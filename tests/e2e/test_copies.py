@@ -1,14 +1,17 @@
 """Copies without conversion through the whole service over HTTP, with real sshd, Redis and qemu-img."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from defusedxml.ElementTree import fromstring
 
 from tests.e2e.test_imports import assert_nothing_is_left, new_disk, new_domain, start
 from tests.support.copies import compared
+from tests.support.ovas import filled_vmdk, ovf, pack
 from tests.support.ovirt_domains import Domain, Volume, engine_ovf, make_domain
 from tests.support.service import Place
 
@@ -45,6 +48,53 @@ def test_a_disk_is_copied_as_it_is_and_virt_v2v_is_not_asked(place: Place, kind:
     assert "Copying disk 1/1" in log
     assert place.starts() == before
     assert place.left_behind() == []
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_disks_of_an_ova_are_copied_from_where_they_lie(
+    place: Place, tmp_path: Path, compressed: bool
+) -> None:
+    domain_id, _ = new_domain(place)
+    name, data = uuid4().hex[:8], os.urandom(MIB)
+    files = {"web.ovf": ovf(name=name), "disk1.vmdk": filled_vmdk(tmp_path, data)}
+    source = pack(place.sources / f"{name}.ova", files, compressed=compressed)
+    body = {"source": {"kind": "ova", "path": str(source)}, "storage_domain_id": domain_id, **COPY}
+    ended = place.service.wait(place.service.post("/v1/imports", body, status=202)["id"])
+    assert (ended["state"], ended["problem"]) == ("succeeded", None)
+    [disk] = disks_of(place, ended)
+    assert Path(disk["location"]["path"]).read_bytes() == data
+    assert place.left_behind() == []
+
+
+def test_each_disk_is_copied_in_its_own_way(place: Place) -> None:
+    domain_id, _ = new_domain(place)
+    paths = [fill(new_disk(place)) for _ in range(2)]
+    disks = "".join(
+        f"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{path}'/>"
+        f"<target dev='vd{letter}' bus='virtio'/></disk>"
+        for path, letter in zip(paths, "ab", strict=True)
+    )
+    xml = place.sources / f"{uuid4().hex[:8]}.xml"
+    xml.write_text(f"<domain type='kvm'><name>{xml.stem}</name><devices>{disks}</devices></domain>")
+    body = {
+        "source": {"kind": "libvirt_xml", "path": str(xml)},
+        "storage_domain_id": domain_id,
+        "disks": [
+            {"source_disk_id": "vda", "format": "qcow2", "bus": "sata"},
+            {"source_disk_id": "vdb", "allocation": "preallocated"},
+        ],
+        **COPY,
+    }
+    ended = place.service.wait(place.service.post("/v1/imports", body, status=202)["id"])
+    assert (ended["state"], ended["problem"]) == ("succeeded", None)
+    first, second = disks_of(place, ended)
+    assert (first["format"], second["format"]) == ("qcow2", "raw")
+    assert second["actual_bytes"] >= second["capacity_bytes"] > first["actual_bytes"]
+    for disk, path in zip((first, second), paths, strict=True):
+        assert compared(path, "qcow2", Path(disk["location"]["path"]), disk["format"])
+    metadata = place.service.client.get(f"/v1/vms/{ended['vm_id']}/metadata")
+    buses = [target.get("bus") for target in fromstring(metadata.content).iter("target")]
+    assert buses == ["sata", "virtio"]
 
 
 def test_the_check_shows_what_would_be_run(place: Place) -> None:

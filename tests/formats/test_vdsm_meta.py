@@ -12,11 +12,18 @@ WHOLE = f"VOLTYPE=LEAF\nFORMAT=COW\nPUUID={PARENT}\nLEGALITY=LEGAL\nDESCRIPTION=
 
 
 def test_a_volume_and_its_parent_are_told() -> None:
-    assert read_volume_meta(WHOLE, "x") == VolumeMeta("qcow2", PARENT, is_legal=True, is_leaf=True)
+    assert read_volume_meta(WHOLE, "x") == VolumeMeta(
+        "qcow2", PARENT, is_legal=True, is_leaf=True, capacity_bytes=None
+    )
 
 
 def test_the_lowest_has_no_parent() -> None:
     assert read_volume_meta(WHOLE.replace(str(PARENT), str(UUID(int=0))), "x").parent_id is None
+
+
+@pytest.mark.parametrize(("line", "size_bytes"), [("SIZE=4", 2048), ("CAP=2048", 2048)])
+def test_its_size_is_told_in_sectors_or_in_bytes(line: str, size_bytes: int) -> None:
+    assert read_volume_meta(f"{line}\n{WHOLE}", "x").capacity_bytes == size_bytes
 
 
 @pytest.mark.parametrize(
@@ -27,6 +34,7 @@ def test_the_lowest_has_no_parent() -> None:
         WHOLE.replace("FORMAT=COW", "FORMAT=VMDK"),
         WHOLE.replace(str(PARENT), "../x"),
         WHOLE.replace("PUUID", "OTHER"),
+        f"CAP=-1\n{WHOLE}",
     ],
 )
 def test_what_is_not_whole_is_told_with_the_volume(text: str) -> None:

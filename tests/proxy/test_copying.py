@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import struct
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -62,6 +63,18 @@ def to(path: Path, format_name: str = "raw", *, preallocated: bool = False, made
 
 def one(path: Path, format_name: str = "raw", *, preallocated: bool = False) -> CopyOutput:
     return CopyOutput((to(path, format_name, preallocated=preallocated),))
+
+
+def leak(image: Path) -> None:
+    """Let the image count one reference to a cluster too many, at its end."""
+    with image.open("r+b") as file:
+        file.seek(48)
+        (table,) = struct.unpack(">Q", file.read(8))
+        file.seek(table)
+        (block,) = struct.unpack(">Q", file.read(8))
+        cluster = image.stat().st_size // 65_536 + 1
+        file.seek(block + 2 * cluster)
+        file.write(b"\0\1")
 
 
 def is_empty(directory: Path) -> bool:
@@ -132,6 +145,7 @@ async def test_each_disk_has_its_stages_and_percents(
     events = job.events()
     assert [event.name for event in events if isinstance(event, Stage)] == [
         "opening_source",
+        "checking_source",
         "copying",
         "copying",
         "creating_metadata",
@@ -252,8 +266,42 @@ async def test_a_damaged_image_is_told_in_qemus_own_words(
             file.write(b"\xff" * 8)
 
     assert await job.run([disk], one(store / "a"), [sources], before=damage) == 1
-    assert any("qemu-img: " in text for text in errors(job)), job.log
-    assert any("exit code 1" in text for text in errors(job))
+    [said] = errors(job)
+    assert "qemu-img: Could not open" in said
+    assert explain([said], 1).code == "disk_image_unreadable"
+
+
+@pytest.mark.parametrize("format_name", ["qcow2", "vmdk"])
+async def test_an_image_that_was_cut_off_is_not_filled_up_with_zeros(
+    job: CopyJob, sources: Path, store: Path, format_name: str
+) -> None:
+    disk = await looked_at(job.agent, filled(sources / "a", format_name))
+
+    def cut() -> None:
+        os.truncate(sources / "a", (sources / "a").stat().st_size - MIB // 2)
+
+    assert await job.run([disk], one(store / "a"), [sources], before=cut) == 1
+    assert explain(errors(job), 1).code == "disk_image_unreadable"
+    assert is_empty(store)
+
+
+async def test_what_lies_below_must_be_whole_too(job: CopyJob, sources: Path, store: Path) -> None:
+    base = filled(sources / "base", "qcow2")
+    write(make_backed(sources / "leaf", "base", "qcow2"), "qcow2", 7, 0, 1000)
+    disk = await looked_at(job.agent, sources / "leaf")
+
+    def cut() -> None:
+        os.truncate(base, base.stat().st_size - MIB // 2)
+
+    assert await job.run([disk], one(store / "a"), [sources], before=cut) == 1
+    assert explain(errors(job), 1).code == "disk_image_unreadable"
+
+
+async def test_an_image_that_only_wastes_room_is_copied(job: CopyJob, sources: Path, store: Path) -> None:
+    leaking = filled(sources / "a", "qcow2")
+    leak(leaking)
+    disk = await looked_at(job.agent, leaking)
+    assert await job.run([disk], one(store / "a"), [sources]) == 0, job.log
 
 
 async def test_a_full_disk_is_told(job: CopyJob, sources: Path, tmp_path: Path) -> None:

@@ -159,6 +159,14 @@ async def test_little_room_in_the_work_directory_is_waited_for(database: Databas
     assert "bytes free" in await site.reason(second)
 
 
+async def test_a_copy_needs_no_room_in_the_work_directory(database: Database) -> None:
+    site = await Site(database).build(host={"status": up(free_bytes=1)})
+    waiting = await site.queue()
+    copied = await site.queue(path="/srv/2.img", conversion={"mode": "copy"})
+    assert await site.admit() == [copied]
+    assert "bytes free" in await site.reason(waiting)
+
+
 async def test_passes_that_run_together_give_no_slot_out_twice(database: Database) -> None:
     site = await Site(database).build(host={"max_concurrent_imports": 3})
     for number in range(10):

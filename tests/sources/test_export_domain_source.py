@@ -14,6 +14,7 @@ from app.errors import (
     InvalidSourceError,
     SourceNotAllowedError,
     SourceNotFoundError,
+    SourceTruncatedError,
     UnsafeImageError,
 )
 from app.models.imports import ConversionMode
@@ -248,6 +249,10 @@ def no_parent(domain: Domain, top: Volume, below: Volume) -> None:
     top.meta.write_text(top.meta.read_text().replace(f"PUUID={below.id}", f"PUUID={UUID(int=0)}"))
 
 
+def short_base(domain: Domain, top: Volume, below: Volume) -> None:
+    os.truncate(below.path, 3 * MIB)
+
+
 def linked_volume(domain: Domain, top: Volume, below: Volume) -> None:
     outside = domain.path.parent / "outside"
     below.path.rename(outside)
@@ -271,6 +276,7 @@ def linked_meta(domain: Domain, top: Volume, below: Volume) -> None:
         (missing_meta, DiskMissingError),
         (other_parent, UnsafeImageError),
         (no_parent, UnsafeImageError),
+        (short_base, SourceTruncatedError),
         (linked_volume, UnsafeImageError),
         (linked_meta, UnsafeImageError),
     ],

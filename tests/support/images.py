@@ -15,8 +15,8 @@ def make_image(path: Path, format_name: str, *, size_bytes: int = 4 * MIB, optio
     return path
 
 
-def make_backed(path: Path, backing: str, *, size_bytes: int = 4 * MIB) -> Path:
+def make_backed(path: Path, backing: str, backing_format: str = "raw", *, size_bytes: int = 4 * MIB) -> Path:
     """A qcow2 image that makes whoever opens it open `backing` too."""
-    command = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", backing]
+    command = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", backing_format, "-b", backing]
     subprocess.run([*command, "--", str(path), str(size_bytes)], check=True)
     return path

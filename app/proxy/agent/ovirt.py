@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from pathlib import Path
 from typing import Iterator
@@ -28,7 +29,7 @@ def volume_chain(*, images: str, image_id: str, volume_id: str, roots: list[str]
     """The volume and those below it, each with its path and what its metadata says."""
     with opened(images, roots) as found:
         top = found.path
-    chain: list[dict[str, str]] = []
+    chain: list[dict[str, object]] = []
     seen: set[str] = set()
     while volume_id != NO_PARENT:
         if volume_id in seen or len(seen) > DEEPEST_CHAIN:
@@ -36,7 +37,7 @@ def volume_chain(*, images: str, image_id: str, volume_id: str, roots: list[str]
         seen.add(volume_id)
         path = _volume(top, image_id, volume_id)
         meta = _meta(path, roots)
-        chain.append({"path": str(path), "meta": meta})
+        chain.append({"path": str(path), "meta": meta, "size_bytes": _own_size(path)})
         image_id, volume_id = path.parent.name, _parent(meta)
     return {"volumes": chain}
 
@@ -65,6 +66,13 @@ def _meta(volume: Path, roots: list[str]) -> str:
     except SourceNotFoundError as error:
         raise DiskMissingError(f"Volume {volume.name} has no metadata in the domain.") from error
     return text
+
+
+def _own_size(path: Path) -> int:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsafeImageError(f"{str(path)!r} is no file of the domain's own.")
+    return found.st_size
 
 
 def _check_own(found: Opened, path: Path) -> None:
