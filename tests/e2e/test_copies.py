@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,16 +11,39 @@ from uuid import uuid4
 import pytest
 from defusedxml.ElementTree import fromstring
 
+from tests.e2e.conftest import QUICK
 from tests.e2e.test_imports import assert_nothing_is_left, new_disk, new_domain, start
 from tests.support.copies import compared
 from tests.support.ovas import filled_vmdk, ovf, pack
 from tests.support.ovirt_domains import Domain, Volume, engine_ovf, make_domain
-from tests.support.service import Place
+from tests.support.service import Place, running_place
+from tests.support.sshd import HOST_PATH
 
 pytestmark = pytest.mark.timeout(180)
 
 MIB = 2**20
+HELD_QEMU_IMG = """#!/bin/sh
+# Begins the copy, and while `hold` is there writes no more of it than its first percents.
+case "$1" in convert)
+    [ -e {programs}/hold ] && printf '    (3.00/100%%)\\r'
+    while [ -e {programs}/hold ]; do sleep 0.1; done
+esac
+exec /usr/bin/qemu-img "$@"
+"""
 COPY = {"conversion": {"mode": "copy"}}
+
+
+@pytest.fixture(scope="module")
+def held() -> Iterator[Place]:
+    """A service whose host's qemu-img doesn't end a copy while `hold` lies in its program directory."""
+    with tempfile.TemporaryDirectory(prefix="e2e-", dir="/tmp") as name:
+        programs = Path(name) / "held"
+        programs.mkdir()
+        (programs / "qemu-img").write_text(HELD_QEMU_IMG.format(programs=programs))
+        (programs / "qemu-img").chmod(0o755)
+        (programs / "hold").touch()
+        with running_place(Path(name), environment=QUICK, path=f"{programs}:{HOST_PATH}") as found:
+            yield found
 
 
 def fill(path: Path) -> Path:
@@ -126,6 +151,40 @@ def test_a_copy_that_fails_leaves_nothing(place: Place) -> None:
     ended = place.service.wait(start(place, source, domain_id, **COPY))
     assert ended["state"] == "failed"
     assert_nothing_is_left(place, ended["id"], store)
+
+
+def copying_at_3_percent(found: Any) -> bool:
+    return found["stage"] == "copying" and found["progress"]["percent"] == 3
+
+
+@pytest.mark.parametrize("kind", ["directory", "ovirt_data"])
+def test_a_cancel_in_the_middle_of_a_copy_leaves_nothing(held: Place, kind: str) -> None:
+    domain_id, store = new_domain(held, kind)
+    import_id = start(held, fill(new_disk(held)), domain_id, **COPY)
+    held.service.wait_for(import_id, copying_at_3_percent)
+    held.service.post(f"/v1/imports/{import_id}/cancel", status=202)
+    assert held.service.wait(import_id)["state"] == "cancelled"
+    made = store / "images" if kind == "ovirt_data" else store
+    assert_nothing_is_left(held, import_id, made)
+
+
+def test_a_killed_worker_s_copy_is_adopted_and_ran_once(held: Place) -> None:
+    domain_id, _ = new_domain(held)
+    source = fill(new_disk(held))
+    import_id = start(held, source, domain_id, **COPY)
+    held.service.wait_for(import_id, copying_at_3_percent)
+    held.service.kill_worker()
+    hold = held.sources.parent / "held" / "hold"
+    hold.unlink()
+    try:
+        ended = held.service.wait(import_id)
+    finally:
+        hold.touch()
+    assert (ended["state"], len(ended["attempts"])) == ("succeeded", 1), ended["problem"]
+    [disk] = disks_of(held, ended)
+    assert compared(source, "qcow2", Path(disk["location"]["path"]), "raw")
+    log = held.service.client.get(f"/v1/imports/{import_id}/log").text
+    assert log.count("Copying disk 1/1") == 1
 
 
 def export_vm(place: Place, **facts: str) -> tuple[dict[str, str], Volume]:

@@ -189,15 +189,19 @@ def running_place(
     environment: Mapping[str, str],
     virt_v2v_path: str | None = None,
     host: Mapping[str, Any] | None = None,
+    path: str | None = None,
 ) -> Iterator[Place]:
-    """The service and a proxy host. Without `virt_v2v_path`, its virt-v2v is the stand-in."""
+    """The service and a proxy host. Without `virt_v2v_path`, its virt-v2v is the stand-in.
+
+    `path` is the host's PATH.
+    """
     sources, program_dir, work_dir = directory / "sources", directory / "program", directory / "work"
     for made in (sources, program_dir):
         made.mkdir()
     program = program_dir / "virt-v2v"
     program.write_text(f'#!/bin/sh\nV2V_STAND_IN_DIR={program_dir} exec {sys.executable} {STAND_IN} "$@"\n')
     program.chmod(0o755)
-    with ssh_server() as sshd:
+    with ssh_server(path=path) as sshd:
         service = Service(directory / "data", environment)
         service.start()
         try:
