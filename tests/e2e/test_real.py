@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from defusedxml.ElementTree import fromstring
 from app.proxy.agent.processes import MARKER
 from tests.support.guest import Guest, boots_to_its_login_prompt, data_is_whole
 from tests.support.ovirt import make_domain
+from tests.support.ovirt_domains import engine_ovf
+from tests.support.ovirt_domains import make_domain as make_export_domain
 from tests.support.service import Place, running_place
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
@@ -162,6 +165,28 @@ def test_a_disk_fills_the_volume_of_an_ovirt_data_domain(real_place: Place, gues
     assert (volume.stat().st_uid, volume.stat().st_gid) == (36, 36)
     metadata = fromstring(real_place.service.client.get(f"/v1/vms/{vm['id']}/metadata").content)
     assert metadata.findtext("Content/Name") == "one disk"
+    assert real_place.left_behind() == []
+
+
+def test_a_thin_clone_on_an_export_domain_is_converted_from_both_of_its_images(
+    real_place: Place, guest: Guest
+) -> None:
+    domain_id, _ = new_domain(real_place)
+    size = image_info(str(guest.root_disk))["virtual-size"]
+    domain, vm_id = make_export_domain(real_place.sources), uuid4()
+    template = domain.add_volume("qcow2", size_bytes=size, is_empty=True, VOLTYPE="SHARED")
+    shutil.copy(guest.root_disk, template.path)
+    clone = domain.add_volume("qcow2", below=template, image_id=uuid4(), size_bytes=size, is_empty=True)
+    domain.add_vm(vm_id, engine_ovf(vm_id, [clone]).replace("<BiosType>2<", "<BiosType>1<"))
+    source = {"kind": "export_domain", "path": str(domain.path), "vm_id": str(vm_id)}
+    ended = wait(real_place, start(real_place, source, domain_id, conversion={"mode": "convert"}))
+    assert (ended["state"], ended["problem"]) == ("succeeded", None)
+    copied = wait(real_place, start(real_place, source, domain_id))
+    assert (copied["state"], copied["problem"]) == ("succeeded", None)
+    for one in (ended, copied):
+        vm = real_place.service.get(f"/v1/vms/{one['vm_id']}")
+        [disk] = [real_place.service.get(f"/v1/disks/{disk_id}") for disk_id in vm["disk_ids"]]
+        boots_to_its_login_prompt([Path(disk["location"]["path"])])
     assert real_place.left_behind() == []
 
 

@@ -53,6 +53,7 @@ class Domain:
         image_id: UUID | None = None,
         backing: str | None = None,
         size_bytes: int = 4 * MIB,
+        is_empty: bool = False,
         **meta: object,
     ) -> Volume:
         """A volume with a MiB of its own on it; `backing` is what its header says instead of the truth."""
@@ -67,7 +68,8 @@ class Domain:
         subprocess.run([*argv, str(path), str(size_bytes)], check=True)
         offset = (len(self.volumes) % 3) * MIB
         write = f"write -q -P {len(self.volumes) + 1} {offset} 1M"
-        subprocess.run(_pinned(path, format_name, write), check=True)
+        if not is_empty:
+            subprocess.run(_pinned(path, format_name, write), check=True)
         volume = Volume(path, image_id, format_name)
         volume.meta.write_text(meta_text(volume, UUID(below.id) if below else NO_PARENT, size_bytes, **meta))
         self.volumes.append(volume)
