@@ -34,16 +34,26 @@ COPY = {"conversion": {"mode": "copy"}}
 
 
 @pytest.fixture(scope="module")
-def held() -> Iterator[Place]:
-    """A service whose host's qemu-img doesn't end a copy while `hold` lies in its program directory."""
+def place() -> Iterator[Place]:
+    """One service is enough here: what is saved of a copy is what is saved of a conversion.
+
+    Its host's qemu-img doesn't end a copy while `hold` lies in the program directory.
+    """
     with tempfile.TemporaryDirectory(prefix="e2e-", dir="/tmp") as name:
         programs = Path(name) / "held"
         programs.mkdir()
         (programs / "qemu-img").write_text(HELD_QEMU_IMG.format(programs=programs))
         (programs / "qemu-img").chmod(0o755)
-        (programs / "hold").touch()
         with running_place(Path(name), environment=QUICK, path=f"{programs}:{HOST_PATH}") as found:
             yield found
+
+
+@pytest.fixture
+def hold(place: Place) -> Iterator[Path]:
+    found = place.sources.parent / "held" / "hold"
+    found.touch()
+    yield found
+    found.unlink(missing_ok=True)
 
 
 def fill(path: Path) -> Path:
@@ -157,33 +167,29 @@ def copying_at_3_percent(found: Any) -> bool:
     return found["stage"] == "copying" and found["progress"]["percent"] == 3
 
 
+@pytest.mark.usefixtures("hold")
 @pytest.mark.parametrize("kind", ["directory", "ovirt_data"])
-def test_a_cancel_in_the_middle_of_a_copy_leaves_nothing(held: Place, kind: str) -> None:
-    domain_id, store = new_domain(held, kind)
-    import_id = start(held, fill(new_disk(held)), domain_id, **COPY)
-    held.service.wait_for(import_id, copying_at_3_percent)
-    held.service.post(f"/v1/imports/{import_id}/cancel", status=202)
-    assert held.service.wait(import_id)["state"] == "cancelled"
-    made = store / "images" if kind == "ovirt_data" else store
-    assert_nothing_is_left(held, import_id, made)
+def test_a_cancel_in_the_middle_of_a_copy_leaves_nothing(place: Place, kind: str) -> None:
+    domain_id, store = new_domain(place, kind)
+    import_id = start(place, fill(new_disk(place)), domain_id, **COPY)
+    place.service.wait_for(import_id, copying_at_3_percent)
+    place.service.post(f"/v1/imports/{import_id}/cancel", status=202)
+    assert place.service.wait(import_id)["state"] == "cancelled"
+    assert_nothing_is_left(place, import_id, store / "images" if kind == "ovirt_data" else store)
 
 
-def test_a_killed_worker_s_copy_is_adopted_and_ran_once(held: Place) -> None:
-    domain_id, _ = new_domain(held)
-    source = fill(new_disk(held))
-    import_id = start(held, source, domain_id, **COPY)
-    held.service.wait_for(import_id, copying_at_3_percent)
-    held.service.kill_worker()
-    hold = held.sources.parent / "held" / "hold"
+def test_a_killed_worker_s_copy_is_adopted_and_ran_once(place: Place, hold: Path) -> None:
+    domain_id, _ = new_domain(place)
+    source = fill(new_disk(place))
+    import_id = start(place, source, domain_id, **COPY)
+    place.service.wait_for(import_id, copying_at_3_percent)
+    place.service.kill_worker()
     hold.unlink()
-    try:
-        ended = held.service.wait(import_id)
-    finally:
-        hold.touch()
+    ended = place.service.wait(import_id)
     assert (ended["state"], len(ended["attempts"])) == ("succeeded", 1), ended["problem"]
-    [disk] = disks_of(held, ended)
+    [disk] = disks_of(place, ended)
     assert compared(source, "qcow2", Path(disk["location"]["path"]), "raw")
-    log = held.service.client.get(f"/v1/imports/{import_id}/log").text
+    log = place.service.client.get(f"/v1/imports/{import_id}/log").text
     assert log.count("Copying disk 1/1") == 1
 
 
