@@ -1,6 +1,9 @@
-"""Something that may hang: one caller waits for it in vain, and the others needn't."""
+"""Something that may hang: nobody waits for it for ever, and only one caller waits in vain."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 PAUSE_SECONDS: Final = 1.0
@@ -29,3 +32,21 @@ class Outage:
         """Only what hangs costs patience: who is refused at once has waited for nothing."""
         self._is_on = "imeout" in type(error).__name__
         self._next_try = time.monotonic() + PAUSE_SECONDS
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """A time limit, under which a cancel stays one. Raises TimeoutError.
+
+    redis-py (5.3) looks whether a connection has something to read with a time limit of 0 s, and that takes a
+    cancel which comes then for its own end (measured: about one in twenty). The caller would go on, and who
+    cancelled it would wait for ever.
+    """
+    task = asyncio.current_task()
+    cancels = task.cancelling() if task is not None else 0
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    finally:
+        if task is not None and task.cancelling() > cancels:
+            raise asyncio.CancelledError

@@ -1,6 +1,5 @@
 """Wakes imports through Redis: arq behind a face of our own."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any, Final, TypedDict
@@ -15,7 +14,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app import logs
-from app.outages import Outage
+from app.outages import Outage, within
 
 JOB_NAME: Final = "advance_import"
 QUEUE_NAME: Final = "v2v-import:wakes"
@@ -141,7 +140,7 @@ class Queue:
         if self._outage.is_on():
             return False
         try:
-            async with asyncio.timeout(WAKE_SECONDS):
+            async with within(WAKE_SECONDS):
                 await self._redis.enqueue_job(
                     JOB_NAME,
                     str(import_id),
@@ -160,7 +159,7 @@ class Queue:
         if self._outage.is_on():
             return False
         try:
-            async with asyncio.timeout(WAKE_SECONDS):
+            async with within(WAKE_SECONDS):
                 await self._redis.ping()
         except (RedisError, OSError) as error:
             self._outage.note(error)

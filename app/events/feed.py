@@ -1,6 +1,5 @@
 """Reads events from Redis: where they stand, what was missed, what comes."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from app.events import keys
 from app.events.cursor import Cursor, EventId
 from app.events.frames import Event, event_of
 from app.models.events import EventType
+from app.outages import within
 
 READ_SECONDS: Final = 2.0
 BLOCK_SECONDS: Final = 3.0
@@ -125,7 +125,7 @@ class Feed:
 
 async def _answer(command: Any, seconds: float) -> Any:
     try:
-        async with asyncio.timeout(seconds):
+        async with within(seconds):
             return await command
     except (RedisError, OSError) as error:
         raise EventsUnavailableError(retry_after_seconds=2) from error

@@ -1,6 +1,5 @@
 """Publishes events to Redis, and reads the progress that is kept there."""
 
-import asyncio
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from app import logs
 from app.events import keys
 from app.models.common import Json
 from app.models.events import EventType, MessageEvent, ProgressEvent
-from app.outages import Outage
+from app.outages import Outage, within
 
 PUBLISH_SECONDS: Final = 2.0
 REPLAY_EVENTS: Final = 300
@@ -100,7 +99,7 @@ class Events:
         if not import_ids or self._outage.is_on():
             return {}
         try:
-            async with asyncio.timeout(PUBLISH_SECONDS), self._redis.pipeline(transaction=False) as pipe:
+            async with within(PUBLISH_SECONDS), self._redis.pipeline(transaction=False) as pipe:
                 for import_id in import_ids:
                     pipe.hmget(keys.newest(import_id), ["import:major", "progress"])
                 found: list[list[bytes | None]] = await pipe.execute()
@@ -115,7 +114,7 @@ class Events:
         if self._outage.is_on():
             return False
         try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
+            async with within(PUBLISH_SECONDS):
                 await self._redis.delete(keys.replay(import_id), keys.newest(import_id))
         except (RedisError, OSError) as error:
             self._note(error)
@@ -128,7 +127,7 @@ class Events:
         if self._outage.is_on():
             return False
         try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
+            async with within(PUBLISH_SECONDS):
                 await self._redis.ping()
         except (RedisError, OSError) as error:
             self._note(error)
@@ -147,7 +146,7 @@ class Events:
         event: list[str | int] = [told.type.value, *told.mark, int(told.ended), str(import_id), _dump(labels)]
         about: list[str | int] = [told.data, _dump(told.progress)[1:-1], *told.progress_mark]
         try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
+            async with within(PUBLISH_SECONDS):
                 await self._publish(keys=names, args=[*limits, *event, *about])
         except (RedisError, OSError) as error:
             self._note(error)

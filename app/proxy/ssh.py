@@ -138,15 +138,24 @@ class SshProxy:
     async def open(self, argv: Sequence[str]) -> AsyncIterator[Channel]:
         """A channel to a long-lived command; leaving the context closes its standard input.
 
-        Raises HostBusyError when none comes free in time.
+        Raises HostBusyError when none comes free in time, HostDeadlineError.
         """
         async with self._long_channel():
-            with self._told():
-                process = await self._session(self._command(argv, {}))
+            process = await self._opened(self._command(argv, {}))
             try:
                 yield SshChannel(process, self._lost)
             finally:
                 process.close()
+
+    async def _opened(self, command: str) -> asyncssh.SSHClientProcess[bytes]:
+        try:
+            with self._told():
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    return await self._session(command)
+        except TimeoutError as error:
+            raise HostDeadlineError(
+                f"{self._address.address} opened no session within {CONNECT_SECONDS:g} s."
+            ) from error
 
     @asynccontextmanager
     async def _long_channel(self) -> AsyncIterator[None]:

@@ -15,6 +15,9 @@ from tests.chaos.road import Road
 from tests.chaos.volume import Volume
 from tests.support.sshd import SshServer
 
+LASTING = frozenset({b"watch", b"launch"})
+"""The agent's verbs that stay: a launch is the supervisor, too."""
+
 
 @dataclass
 class Machine:
@@ -83,6 +86,11 @@ class Machine:
         here = os.fsencode(self.work_dir)
         return [pid for pid, words in everything() if here in words]
 
+    def commands(self) -> list[int]:
+        """The agent's short commands, which also go on when their connection is cut."""
+        here = os.fsencode(self.work_dir / "agent")
+        return [pid for pid, words in everything() if here in words and _verb(words) not in LASTING]
+
     def things(self) -> list[Path]:
         """What lies in the work directory and belongs to one attempt."""
         found: list[Path] = []
@@ -90,3 +98,8 @@ class Machine:
             with contextlib.suppress(FileNotFoundError):
                 found += (self.work_dir / name).iterdir()
         return found
+
+
+def _verb(words: bytes) -> bytes:
+    """What an agent was asked to do: the word after its program."""
+    return words.partition(b".pyz\0")[2].partition(b"\0")[0]

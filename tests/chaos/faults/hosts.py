@@ -7,6 +7,7 @@ from tests.chaos.faults.base import fault, lose_virt_v2v
 from tests.chaos.load import Wanted
 from tests.chaos.machines import Machine
 from tests.chaos.world import World
+from tests.support.waiting import until
 
 ORPHANS_SECONDS = 60
 
@@ -80,6 +81,8 @@ async def cancelled_by_force_while_the_host_is_away(world: World) -> Machine:
     for wanted in (await on(world, machine))[:1]:
         await cancel(world, wanted, force=True)
     await asyncio.sleep(world.outage(30))
+    # A command that was cut off may still make something: only then is everything on the list.
+    await until(lambda: not machine.commands())
     await machine.road.open()
     await remove_orphans(world)
     return machine
