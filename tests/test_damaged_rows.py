@@ -1,6 +1,7 @@
 """One row that can't be read stops nobody: lists, streams, admission and the sweep go on without it."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -11,11 +12,13 @@ from app.actions.show_imports import snapshot
 from app.jobs.context import Context
 from app.jobs.runner import Runner
 from app.jobs.sweep import Sweep
+from app.models.columns import now
 from app.models.data_centers import Network
 from app.models.idempotency import IdempotencyRecord
 from app.models.state import ImportState, StepName
 from app.models.storage_domains import StorageDomain
 from app.models.tokens import ApiToken
+from app.models.uploads import Upload
 from app.services import admission, attempts, log_chunks, tickets, timeline, workers
 from app.services.imports import ImportFilter
 from tests.support.api import CLOSED_PORT, Api
@@ -60,11 +63,14 @@ class Place:
             token = (await session.execute(select(ApiToken))).scalars().first()
             await tickets.create(session, token.id, "/v1/events", lifetime_seconds=60)
             session.add(IdempotencyRecord(token_id=token.id, method="POST", path="/", key="a", body_hash="b"))
+            expires_at = now() + timedelta(days=1)
+            upload = {"metadata_text": "", "length_bytes": 1, "created_by": "test", "expires_at": expires_at}
+            session.add(Upload(file_name="web.ova", proxy_host_id=host.id, **upload))
             self.paths = [
                 *(f"/v1/imports/{row.id}{part}" for part in ("", "/timeline", "/log", "/bundle")),
                 *("/v1/imports", "/v1/imports?label=team:red&state=running", "/v1/tokens", "/metrics"),
                 *("/v1/data-centers", f"/v1/data-centers/{center.id}", "/v1/vms", f"/v1/vms/{vm.id}"),
-                *("/v1/proxy-hosts", f"/v1/proxy-hosts/{host.id}", "/v1/disks"),
+                *("/v1/proxy-hosts", f"/v1/proxy-hosts/{host.id}", "/v1/disks", "/v1/uploads"),
                 *("/v1/storage-domains", f"/v1/storage-domains/{domain.id}"),
             ]
         return self

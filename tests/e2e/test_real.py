@@ -15,6 +15,7 @@ from defusedxml.ElementTree import fromstring
 
 from app.proxy.agent.processes import MARKER
 from tests.support.guest import Guest, boots_to_its_login_prompt, data_is_whole
+from tests.support.ovas import ovf_collection, pack, vmdk
 from tests.support.ovirt import make_domain
 from tests.support.ovirt_domains import engine_ovf
 from tests.support.ovirt_domains import make_domain as make_export_domain
@@ -33,6 +34,20 @@ NBDCOPY = """#!/bin/sh
 # Copies; while `slow` is there, in small pieces, one after the other: the tests have to meet a copy.
 [ -e {programs}/slow ] && set -- "$@" --connections=1 --requests=1 --request-size=4096
 exec /usr/bin/nbdcopy "$@"
+"""
+VMX = """config.version = "8"
+virtualHW.version = "10"
+displayName = "web"
+guestOS = "debian10-64"
+memSize = "1024"
+numvcpus = "2"
+scsi0.present = "TRUE"
+scsi0.virtualDev = "pvscsi"
+scsi0:0.present = "TRUE"
+scsi0:0.fileName = "web.vmdk"
+ethernet0.present = "TRUE"
+ethernet0.virtualDev = "vmxnet3"
+ethernet0.networkName = "VM Network"
 """
 
 
@@ -122,6 +137,21 @@ def assert_nothing_is_left(place: Place, ended: Any, store: Path) -> None:
     assert owners == {vm["id"] for vm in place.service.get("/v1/vms")["items"]}
 
 
+def converted(source: Path, target: Path, format_name: str, options: str) -> Path:
+    words = ["-f", "qcow2", "-O", format_name, "-o", options, str(source), str(target)]
+    subprocess.run(["qemu-img", "convert", *words], check=True)
+    return target
+
+
+def assert_it_boots(place: Place, ended: Any) -> None:
+    """The import has made a VM with one disk, which starts, and left nothing else."""
+    assert (ended["state"], ended["problem"]) == ("succeeded", None)
+    vm = place.service.get(f"/v1/vms/{ended['vm_id']}")
+    [disk] = [place.service.get(f"/v1/disks/{disk_id}") for disk_id in vm["disk_ids"]]
+    boots_to_its_login_prompt([Path(disk["location"]["path"])])
+    assert place.left_behind() == []
+
+
 def test_an_ova_with_two_disks_becomes_a_vm_that_boots(real_place: Place, guest: Guest) -> None:
     domain_id, store = new_domain(real_place)
     import_id = start(
@@ -168,6 +198,37 @@ def test_a_disk_fills_the_volume_of_an_ovirt_data_domain(real_place: Place, gues
     assert real_place.left_behind() == []
 
 
+@pytest.mark.long
+def test_a_vmx_beside_its_flat_disk_becomes_a_vm_that_boots(real_place: Place, guest: Guest) -> None:
+    domain_id, _ = new_domain(real_place)
+    directory = real_place.sources / "it's a VM"
+    directory.mkdir()
+    converted(guest.root_disk, directory / "web.vmdk", "vmdk", "subformat=monolithicFlat")
+    vmx = directory / "web.vmx"
+    vmx.write_text(VMX)
+    ended = wait(real_place, start(real_place, {"kind": "vmx", "path": str(vmx)}, domain_id))
+    assert_it_boots(real_place, ended)
+
+
+@pytest.mark.long
+def test_the_chosen_one_of_two_vms_in_an_ova_becomes_a_vm_that_boots(
+    real_place: Place, guest: Guest, tmp_path: Path
+) -> None:
+    domain_id, _ = new_domain(real_place)
+    disk = converted(guest.root_disk, tmp_path / "disk.vmdk", "vmdk", "subformat=streamOptimized")
+    size = image_info(str(guest.root_disk))["virtual-size"]
+    files = {
+        "two.ovf": ovf_collection(["blank", "guest"], size_bytes=size),
+        "disk1.vmdk": vmdk(tmp_path, size_bytes=size),
+        "disk2.vmdk": disk.read_bytes(),
+    }
+    ova = pack(real_place.sources / "two VMs.ova", files)
+    source = {"kind": "ova", "path": str(ova), "vm_id": "guest"}
+    ended = wait(real_place, start(real_place, source, domain_id))
+    assert_it_boots(real_place, ended)
+
+
+@pytest.mark.long
 def test_a_thin_clone_on_an_export_domain_is_converted_from_both_of_its_images(
     real_place: Place, guest: Guest
 ) -> None:
@@ -180,14 +241,8 @@ def test_a_thin_clone_on_an_export_domain_is_converted_from_both_of_its_images(
     domain.add_vm(vm_id, engine_ovf(vm_id, [clone]).replace("<BiosType>2<", "<BiosType>1<"))
     source = {"kind": "export_domain", "path": str(domain.path), "vm_id": str(vm_id)}
     ended = wait(real_place, start(real_place, source, domain_id, conversion={"mode": "convert"}))
-    assert (ended["state"], ended["problem"]) == ("succeeded", None)
-    copied = wait(real_place, start(real_place, source, domain_id))
-    assert (copied["state"], copied["problem"]) == ("succeeded", None)
-    for one in (ended, copied):
-        vm = real_place.service.get(f"/v1/vms/{one['vm_id']}")
-        [disk] = [real_place.service.get(f"/v1/disks/{disk_id}") for disk_id in vm["disk_ids"]]
-        boots_to_its_login_prompt([Path(disk["location"]["path"])])
-    assert real_place.left_behind() == []
+    assert_it_boots(real_place, ended)
+    assert_it_boots(real_place, wait(real_place, start(real_place, source, domain_id)))
 
 
 def test_a_disk_without_an_operating_system_fails_with_its_code(real_place: Place) -> None:

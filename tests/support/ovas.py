@@ -30,14 +30,14 @@ def ovf(
     ).encode()
 
 
-def ovf_collection(names: Sequence[str]) -> bytes:
-    """An OVF with several VMs, each with a disk of its own."""
+def ovf_collection(names: Sequence[str], *, size_bytes: int = 4 * MIB) -> bytes:
+    """An OVF with several VMs, each with a disk of its own, all of one size."""
     hrefs = [f"disk{number}.vmdk" for number, _ in enumerate(names, start=1)]
     systems = "".join(
         virtual_system(name, 1, first_disk=number) for number, name in enumerate(names, start=1)
     )
     return (
-        f'<?xml version="1.0"?><Envelope {_NAMESPACES}>{_disk_sections(hrefs, 4 * MIB)}'
+        f'<?xml version="1.0"?><Envelope {_NAMESPACES}>{_disk_sections(hrefs, size_bytes)}'
         f'<VirtualSystemCollection ovf:id="all"><Info>all</Info>{systems}</VirtualSystemCollection>'
         "</Envelope>"
     ).encode()
