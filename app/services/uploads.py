@@ -24,6 +24,7 @@ from app.models.proxy_hosts import ProxyHost
 from app.models.state import LIVE
 from app.models.uploads import HELD, Upload, UploadPublic, UploadState
 from app.services import users
+from app.services.json_members import member_text
 from app.sources.upload import UploadedFiles, UploadSource
 
 REMEMBERED_SECONDS = 24 * 3600
@@ -125,17 +126,22 @@ async def consume(session: AsyncSession, upload_ids: Sequence[UUID]) -> None:
 
 async def imports_of(session: AsyncSession, upload_ids: Collection[UUID]) -> list[UUID]:
     """The live imports that take any of these."""
-    wanted = {str(upload_id) for upload_id in upload_ids}
-    return [import_id for import_id, ids in (await _taken(session)).items() if wanted & ids]
+    return [
+        import_id
+        for import_id, taken in (await _taken(session)).items()
+        if any(str(upload_id) in taken for upload_id in upload_ids)
+    ]
 
 
-async def _taken(session: AsyncSession) -> dict[UUID, set[str]]:
-    """The uploads of every live import that has some."""
-    statement = select(col(VmImport.id), col(VmImport.spec)).where(
-        col(VmImport.state).in_(LIVE), col(VmImport.spec)["source", "kind"].as_string() == UploadedFiles.kind
+async def _taken(session: AsyncSession) -> dict[UUID, str]:
+    """The uploads of every live import that has some, their ids as text: a damaged import fails no query."""
+    ids = member_text(VmImport.spec, "source", "upload_ids")
+    statement = select(col(VmImport.id), ids).where(
+        col(VmImport.state).in_(LIVE),
+        member_text(VmImport.spec, "source", "kind") == UploadedFiles.kind,
+        ids.is_not(None),
     )
-    found = (await session.execute(statement)).all()
-    return {import_id: set(spec["source"]["upload_ids"]) for import_id, spec in found}
+    return dict((await session.execute(statement)).tuples().all())
 
 
 async def check_usable(
@@ -225,7 +231,7 @@ async def expire(session: AsyncSession) -> None:
         col(Upload.expires_at) <= now(),
     )
     due = (await session.execute(statement.with_for_update(skip_locked=True))).scalars().all()
-    taken = set().union(*(await _taken(session)).values()) if due else set()
+    taken = "".join((await _taken(session)).values()) if due else ""
     for upload in due:
         if str(upload.id) not in taken:
             _move(upload, UploadState.EXPIRED)

@@ -19,6 +19,7 @@ from app.models.storage_domains import StorageDomain
 from app.models.uploads import Upload, UploadState
 from app.services import imports, placement, uploads
 from app.services.specs import VmImportCreate
+from tests.support.damage import Damage, garbage
 from tests.support.rows import SEALER, Site
 
 
@@ -97,6 +98,29 @@ async def test_time_ends_what_no_live_import_takes(shelf: Shelf) -> None:
     assert [row.state for row in (taken, idle, fresh)] == ["complete", "expired", "complete"]
     assert [row.id for row in await uploads.to_remove(shelf.session)] == [idle.id]
     assert await uploads.owned(shelf.session, [taken.id, idle.id, fresh.id]) == {taken.id, fresh.id}
+
+
+async def test_an_import_that_can_t_be_read_holds_no_upload_and_keeps_none_from_ending(
+    database: Database,
+) -> None:
+    site = await Site(database).build()
+    async with database.session() as session:
+        shelf = Shelf(session, site)
+        over, unwanted = await shelf.upload(expires_at=now()), await shelf.upload()
+        await shelf.import_of(over.id)
+    is_sqlite = database.url.startswith("sqlite")
+    for value in [*garbage(VmImport.__table__.c.spec, is_sqlite=is_sqlite), {"source": {"kind": "upload"}}]:
+        damage = Damage(database, VmImport.__table__.c.spec)
+        await damage.do(value)
+        async with database.session() as session:
+            assert await uploads.imports_of(session, [over.id]) == []
+        await damage.undo()
+    await damage.do({"source": {"kind": "upload"}})
+    async with database.session() as session:
+        await uploads.expire(session)
+        await uploads.forget(session, await uploads.get(session, unwanted.id))
+    async with database.reading() as session:
+        assert (await session.get_one(Upload, over.id)).state == UploadState.EXPIRED
 
 
 async def test_what_is_removed_leaves_the_record_when_nobody_is_to_see_it_any_more(shelf: Shelf) -> None:
