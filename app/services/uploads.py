@@ -136,12 +136,13 @@ async def imports_of(session: AsyncSession, upload_ids: Collection[UUID]) -> lis
 async def _taken(session: AsyncSession) -> dict[UUID, str]:
     """The uploads of every live import that has some, their ids as text: a damaged import fails no query."""
     ids = member_text(VmImport.spec, "source", "upload_ids")
-    statement = select(col(VmImport.id), ids).where(
+    statement = select(col(VmImport.id), ids.label("taken")).where(
         col(VmImport.state).in_(LIVE),
         member_text(VmImport.spec, "source", "kind") == UploadedFiles.kind,
         ids.is_not(None),
     )
-    return dict((await session.execute(statement)).tuples().all())
+    found = (await session.execute(statement)).all()
+    return {row.id: row.taken for row in found}
 
 
 async def check_usable(
