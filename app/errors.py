@@ -10,6 +10,7 @@ AppError
 │   └── HostError                  a proxy host refused or failed us, one subclass a code
 ├── DeadlineError (504)
 └── ImportFailureError (422)       an import can't go on, one subclass a code
+    └── ProviderError (503)        a provider refused or failed us, one subclass a code
 """
 
 from typing import ClassVar
@@ -104,6 +105,12 @@ def problem_classes() -> list[type[AppError]]:
             found[kind.code] = found.get(kind.code, kind)
         waiting.extend(kind.__subclasses__())
     return [found[code] for code in sorted(found)]
+
+
+def error_of(problem: Problem) -> AppError:
+    """The error that the problem told of, to be raised again."""
+    kind = next((kind for kind in problem_classes() if kind.code == problem.code), AppError)
+    return kind(problem.detail, errors=problem.errors, hint=problem.hint)
 
 
 class InvalidRequestError(AppError):
@@ -205,6 +212,22 @@ class UnsupportedPropertyError(UnprocessableError):
 class InvalidNameError(UnprocessableError):
     code, title = "invalid_name", "The VM's name is not allowed"
     hint = "A name has 1 to 255 characters, no `/`, no control characters, and is neither `.` nor `..`."
+
+
+class InvalidProviderUrlError(UnprocessableError):
+    code, title = "invalid_provider_url", "The provider's URL is none that this kind has"
+    hint = (
+        "`https://vcenter.example`, `qemu+ssh://root@host/system` or `xen+ssh://root@host/system`, without a "
+        "query part. Local ones (`test:///…`, `qemu:///system`) need `V2V_IMPORT_ALLOW_LOCAL_PROVIDERS`."
+    )
+
+
+class SecretsNeededError(UnprocessableError):
+    code, title = "secrets_needed", "The change has to bring the provider's secrets again"
+    hint = (
+        "Saved secrets are never sent elsewhere: with another `url`, `proxy_host_id`, `ssh` or `tls` send "
+        "each secret that the provider has, or null to take it away."
+    )
 
 
 class TooManyError(AppError):
@@ -488,3 +511,88 @@ class TimeLimitError(ImportFailureError):
 
 class OutputInvalidError(ImportFailureError):
     code, title = "output_invalid", "virt-v2v reported success, but its output is not right"
+
+
+# --- providers -------------------------------------------------------------------------------------------
+
+
+class ProviderError(ImportFailureError):
+    """A provider refused or failed us; asked for over HTTP it is the answer, else it is on the import."""
+
+    status, code, title = 503, "provider_failed", "The provider failed"
+    offered_thumbprint: str | None = None
+    """Of the certificate that it showed."""
+
+
+class ProviderUnreachableError(ProviderError):
+    code, title = "provider_unreachable", "The provider does not answer"
+    hint = "Check the URL and the network; `proxy_host_id` names the host that it is reached through."
+    goes_away = True
+
+
+class ProviderTimeoutError(ProviderError):
+    status, code, title = 504, "provider_timeout", "The provider did not answer in time"
+    goes_away = True
+
+
+class ProviderBusyError(ProviderError):
+    code, title = "provider_busy", "Too many providers are being asked at the same time"
+    hint = "Ask again in a moment."
+    goes_away = True
+
+
+class ProviderReaderError(ProviderError):
+    code, title = "provider_reader_failed", "The program that asks the provider failed"
+    hint = "The service's log has what it said; `pyvmomi` and `libvirt-python` must be installed."
+
+
+class ProviderRefusedError(ProviderError):
+    """It goes away only when somebody changes something."""
+
+    status, code, title = 422, "provider_refused", "The provider refused the request"
+
+
+class ProviderAuthenticationError(ProviderRefusedError):
+    code, title = "provider_authentication_failed", "The provider refused the user name or password"
+    hint = "Send the right ones with a PATCH. The service doesn't try again by itself: accounts get locked."
+
+
+class ProviderPermissionError(ProviderRefusedError):
+    code, title = "provider_permission_denied", "The provider's user may not do this"
+    hint = "Give the user the rights that docs/operators.md lists."
+
+
+class ProviderCertificateError(ProviderRefusedError):
+    code, title = "provider_certificate_untrusted", "The provider's certificate can't be verified"
+    hint = "Give its CA in `tls.ca_pem`; or compare `status.offered_thumbprint`, then set `tls.thumbprint`."
+
+
+class ProviderThumbprintError(ProviderRefusedError):
+    code, title = (
+        "provider_certificate_mismatch",
+        "The provider shows another certificate than the pinned one",
+    )
+    hint = "If its certificate was renewed, set `tls.thumbprint` to the new one; else beware."
+
+
+class ProviderKeyUnverifiedError(ProviderRefusedError):
+    code, title = "provider_host_key_unverified", "The provider's SSH host key has not been accepted yet"
+    hint = "Compare `status.fingerprint` with the host's, then PATCH `ssh.host_key`, and the secrets with it."
+
+
+class ProviderKeyMismatchError(ProviderRefusedError):
+    code, title = (
+        "provider_host_key_mismatch",
+        "The provider shows another SSH host key than the accepted one",
+    )
+    hint = "If the host was reinstalled, accept its new key with a PATCH of `ssh.host_key`; else beware."
+
+
+class TlsPinUnsupportedError(ProviderRefusedError):
+    code, title = "tls_pin_unsupported", "The pinned certificate can't be verified on this way"
+    hint = "Give the CA in `tls.ca_pem`, use another proxy host, or say `tls.verify: false` if you must."
+
+
+class VmVanishedError(ImportFailureError):
+    code, title = "source_vm_not_found", "The provider has no such VM"
+    hint = "It was removed, or the user may not see it: refresh the provider's inventory."

@@ -10,6 +10,9 @@ from uuid import UUID
 from fastapi import FastAPI
 
 from app import logs
+from app.actions.ask_child import Children
+from app.actions.providers import Providers
+from app.actions.read_inventory import Inventories
 from app.api import (
     data_centers,
     disks,
@@ -30,6 +33,9 @@ from app.api import (
     uploads,
     vms,
 )
+from app.api import (
+    providers as providers_api,
+)
 from app.api.schema_guard import SchemaGuard
 from app.api.server import make_server
 from app.api.state import AppState
@@ -46,6 +52,7 @@ ROUTERS = (
     data_centers.router,
     storage_domains.router,
     proxy_hosts.router,
+    providers_api.router,
     imports.router,
     uploads.router,
     event_streams.router,
@@ -97,6 +104,7 @@ def _lifespan(settings: Settings) -> Lifespan:
             looking.cancel()
             await asyncio.wait({looking})
             await state.hub.close()
+            await state.inventories.close()
             await state.proxies.close()
             await state.events.close()
             await state.queue.close()
@@ -113,15 +121,21 @@ def _state(settings: Settings) -> AppState:
         async with database.reading() as session:
             return await tickets.ended_tokens(session, token_ids)
 
+    sealer = Sealer.from_file(settings.resolved_key_file())
+    proxies = ProxyPool(partial(installation.read_id, database))
+    children = Children(at_once=settings.provider_questions)
+    providers = Providers(database, sealer, proxies, children, settings)
     return AppState(
         settings=settings,
         database=database,
         schema=SchemaGuard(database),
-        sealer=Sealer.from_file(settings.resolved_key_file()),
+        sealer=sealer,
         queue=Queue(redis_url),
         events=Events(redis_url, live_events=settings.event_buffer),
         hub=EventsHub(redis_url, ping_seconds=settings.ping_seconds, ended_tokens=ended_tokens),
-        proxies=ProxyPool(partial(installation.read_id, database)),
+        proxies=proxies,
+        providers=providers,
+        inventories=Inventories(providers),
     )
 
 

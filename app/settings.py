@@ -62,6 +62,14 @@ class Settings(BaseSettings):
     """The largest upload."""
     upload_lifetime_seconds: int = Field(default=24 * 3600, ge=1)
     """How long an upload is kept after the last byte that came for it."""
+    allow_local_providers: bool = False
+    """Whether providers may be libvirt's on the service's own machine (`qemu:///system`, `test:///…`)."""
+    provider_seconds: float = Field(default=60, gt=0)
+    """How long a provider may take to answer a question."""
+    provider_listing_seconds: float = Field(default=600, gt=0)
+    """How long it may take to list all of its VMs."""
+    provider_questions: int = Field(default=4, ge=1)
+    """How many providers one process asks at the same time."""
     event_buffer: int = Field(default=10_000, ge=10)
     """Events that the live stream in Redis holds."""
     ping_seconds: float = Field(default=15, gt=0)

@@ -13,6 +13,7 @@ from uuid import UUID
 from arq.worker import Worker, func
 
 from app import logs
+from app.actions.ask_child import Children
 from app.db import Database, is_newer, is_unavailable, mismatch, newest_version
 from app.events import Events
 from app.jobs.context import Context
@@ -80,6 +81,7 @@ class _Tools:
         self.queue = Queue(settings.resolved_redis_url())
         self.events = Events(settings.resolved_redis_url(), live_events=settings.event_buffer)
         self.proxies = ProxyPool(partial(installation.read_id, self.database))
+        self.children = Children(at_once=settings.provider_questions)
 
 
 @asynccontextmanager
@@ -126,6 +128,7 @@ async def _live(settings: Settings, tools: _Tools, stop: asyncio.Event) -> None:
         queue=tools.queue,
         events=tools.events,
         proxies=tools.proxies,
+        children=tools.children,
         worker_id=worker_id,
     )
     log.info("worker.started", worker_id=str(worker_id), process_id=os.getpid())

@@ -9,18 +9,23 @@ from httpx import codes
 from sqlalchemy import select
 
 from app.actions.show_imports import snapshot
+from app.errors import ProviderUnreachableError
 from app.jobs.context import Context
 from app.jobs.runner import Runner
 from app.jobs.sweep import Sweep
 from app.models.columns import now
 from app.models.data_centers import Network
 from app.models.idempotency import IdempotencyRecord
+from app.models.providers import Provider, SshIdentity, TlsChecks
+from app.models.source_vms import ListedVm
 from app.models.state import ImportState, StepName
 from app.models.storage_domains import StorageDomain
 from app.models.tokens import ApiToken
 from app.models.uploads import Upload
-from app.services import admission, attempts, log_chunks, tickets, timeline, workers
+from app.models.vm import VmConfig
+from app.services import admission, attempts, inventories, log_chunks, tickets, timeline, workers
 from app.services.imports import ImportFilter
+from app.services.source_vms import summed_up
 from tests.support.api import CLOSED_PORT, Api
 from tests.support.damage import Damage, garbage, guarded_columns
 from tests.support.records import add_attempt, add_import, add_vm
@@ -62,6 +67,21 @@ class Place:
             vm = await add_vm(session, domain, row=row, proxy_host_id=host.id)
             token = (await session.execute(select(ApiToken))).scalars().first()
             await tickets.create(session, token.id, "/v1/events", lifetime_seconds=60)
+            provider = Provider(
+                name="vcenter",
+                kind="vmware",
+                url="https://127.0.0.1:9",
+                ssh=SshIdentity(username="root"),
+                tls=TlsChecks(verify=False),
+                options={},
+                fetched_at=now(),
+                vm_count=1,
+                inventory_problem=ProviderUnreachableError().to_problem(),
+            )
+            session.add(provider)
+            await session.flush()
+            summary = summed_up(ListedVm(config=VmConfig(id="vm-1", name="web")))
+            await inventories.replace(session, provider, [summary])
             session.add(IdempotencyRecord(token_id=token.id, method="POST", path="/", key="a", body_hash="b"))
             expires_at = now() + timedelta(days=1)
             upload = {"metadata_text": "", "length_bytes": 1, "created_by": "test", "expires_at": expires_at}
@@ -71,6 +91,7 @@ class Place:
                 *("/v1/imports", "/v1/imports?label=team:red&state=running", "/v1/tokens", "/metrics"),
                 *("/v1/data-centers", f"/v1/data-centers/{center.id}", "/v1/vms", f"/v1/vms/{vm.id}"),
                 *("/v1/proxy-hosts", f"/v1/proxy-hosts/{host.id}", "/v1/disks", "/v1/uploads"),
+                *("/v1/providers", f"/v1/providers/{provider.id}", f"/v1/providers/{provider.id}/vms"),
                 *("/v1/storage-domains", f"/v1/storage-domains/{domain.id}"),
             ]
         return self

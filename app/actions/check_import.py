@@ -5,6 +5,7 @@ from uuid import UUID
 
 from app.actions.command_line import command_line
 from app.actions.examine import Examination, examine, refusals
+from app.actions.providers import Providers
 from app.actions.target import new_target
 from app.db import Database
 from app.errors import (
@@ -21,11 +22,11 @@ from app.errors import (
 from app.models.columns import new_id
 from app.models.common import Shape
 from app.models.vm import Concern
-from app.proxy.pool import ProxyPool
-from app.secrets import Sealer
+from app.providers.base import ProviderAccess, SourceProvider
 from app.services import proxy_hosts, references, vm_names
 from app.services.placement import Choice, Load, Wait, choose, current_load, need_of
 from app.services.specs import VmImportCreate
+from app.sources.provider_vm import provider_id_in
 
 
 class ChosenHost(Shape):
@@ -73,22 +74,22 @@ class _Check:
     """What is found out on the way."""
 
     data_center_id: UUID
+    provider: SourceProvider | None = None
     place: _Place | None = None
     found: Examination | None = None
     command: tuple[str, ...] | None = None
     problems: list[AppError] = field(default_factory=list)
 
 
-async def check_import(
-    database: Database, sealer: Sealer, proxies: ProxyPool, spec: VmImportCreate
-) -> ImportCheck:
+async def check_import(asking: Providers, spec: VmImportCreate) -> ImportCheck:
     """Raises what a request to import would raise at once, and HostError when a host can't be asked now."""
-    async with database.reading() as session:
+    async with asking.database.reading() as session:
         check = _Check(await references.check(session, spec))
         spec = await references.bound(session, spec)
     try:
-        await _examine(database, sealer, proxies, spec, check)
-        await _judge(database, spec, check)
+        check.provider = await asking.source(provider_id_in(spec.source))
+        await _examine(asking, spec, check)
+        await _judge(asking.database, spec, check)
     except HostError:
         raise
     except AppError as error:
@@ -96,21 +97,19 @@ async def check_import(
     return _public(check)
 
 
-async def _examine(
-    database: Database, sealer: Sealer, proxies: ProxyPool, spec: VmImportCreate, check: _Check
-) -> None:
+async def _examine(asking: Providers, spec: VmImportCreate, check: _Check) -> None:
     """Find the proxy host that holds the source, as the job would: those that don't are left out."""
     excluded: list[UUID] = []
     missing: AppError | None = None
     while check.found is None:
         try:
-            check.place = await _choose(database, spec, check.data_center_id, excluded)
+            check.place = await _choose(asking.database, spec, check.data_center_id, excluded)
         except ImportFailureError as error:
             raise missing or error from None
         choice = check.place.choice
-        agent = await proxies.agent(proxy_hosts.host_address(choice.host, sealer))
+        agent = await asking.proxies.agent(proxy_hosts.host_address(choice.host, asking.sealer))
         try:
-            check.found = await examine(spec, choice.host, choice.domain, agent)
+            check.found = await examine(spec, choice.host, choice.domain, agent, check.provider)
         except (SourceNotFoundError, SourceNotAllowedError) as error:
             if spec.proxy_host_id is not None:
                 raise
@@ -144,10 +143,13 @@ async def _judge(database: Database, spec: VmImportCreate, check: _Check) -> Non
             await vm_names.check_free(session, check.data_center_id, found.config.name)
     except (InvalidNameError, NameInUseError) as error:
         check.problems.append(error)
-    check.command = _command(found.spec, place.choice, found)
+    access = check.provider.access if check.provider is not None else None
+    check.command = _command(found.spec, place.choice, found, access)
 
 
-def _command(spec: VmImportCreate, choice: Choice, found: Examination) -> tuple[str, ...]:
+def _command(
+    spec: VmImportCreate, choice: Choice, found: Examination, access: ProviderAccess | None
+) -> tuple[str, ...]:
     """The command line with secrets masked; its ids are examples."""
     attempt_id = new_id()
     target = new_target(
@@ -159,7 +161,7 @@ def _command(spec: VmImportCreate, choice: Choice, found: Examination) -> tuple[
         turn=1,
         attempt_dir=f"{choice.host.work_dir}/attempts/{attempt_id}",
     )
-    return command_line(spec, choice.host, choice.domain, found.source, target).masked
+    return command_line(spec, choice.host, choice.domain, found.source, target, access=access).masked
 
 
 def _public(check: _Check) -> ImportCheck:

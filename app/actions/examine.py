@@ -18,11 +18,13 @@ from app.models.imports import Allocation, ImportProperties, VmProperties
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import DomainHostStatus, StorageDomain
 from app.models.vm import Concern, ConcernSeverity, SourceDisk, VmConfig
+from app.providers.base import SourceProvider
 from app.proxy.agent_client import HostAgent
 from app.services import storage_domains
 from app.services.placement import work_bytes_at_least
 from app.services.specs import VmImportCreate
 from app.sources import source_of
+from app.sources.base import Site
 from app.sources.properties import excluded, included
 
 
@@ -46,15 +48,22 @@ class Examination:
 
 
 async def examine(
-    spec: VmImportCreate, host: ProxyHost, domain: StorageDomain, agent: HostAgent
+    spec: VmImportCreate,
+    host: ProxyHost,
+    domain: StorageDomain,
+    agent: HostAgent,
+    provider: SourceProvider | None = None,
 ) -> Examination:
     """Look at the source and at the storage domain through the proxy host; changes nothing.
+
+    `provider` is the one that the source names.
 
     Raises ImportFailureError subclasses for the source, UnknownReferenceError for a disk or NIC that the VM
     doesn't have, HostError.
     """
     source = source_of(spec.source.kind)
-    reading = await source.read(spec.source, agent, host.source_roots, without=excluded(spec))
+    site = Site(agent, host.source_roots, provider, host.status.virt_v2v)
+    reading = await source.read(spec.source, site, without=excluded(spec))
     _check_disks(spec, reading.config)
     check_macs(reading.config.nics, spec.nics)
     destination, settings = storage_domains.opened(domain)

@@ -49,11 +49,14 @@ class IfMatch:
 IfMatchDep = Annotated[IfMatch, Depends(IfMatch)]
 
 
-def changes(body: Patch) -> dict[str, Any]:
-    """The members of a merge patch that were sent. Raises UnprocessableError for a null without a meaning."""
+def changes(body: Patch, *, within: str = "") -> dict[str, Any]:
+    """The members of a merge patch that were sent; `within` is the pointer to the patch in the body.
+
+    Raises UnprocessableError for a null without a meaning.
+    """
     given = {name: getattr(body, name) for name in body.model_fields_set}
     faults = tuple(
-        FieldError(pointer=f"/{name}", code="null_not_allowed", detail="This can't be null.")
+        FieldError(pointer=f"{within}/{name}", code="null_not_allowed", detail="This can't be null.")
         for name, value in given.items()
         if value is None and name not in body.NULLABLE
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from app.actions.check_import import ChosenDomain, ChosenHost, ImportCheck, RequiredBytes
 from app.api.health import Health, Readiness
 from app.api.kinds import KINDS, Kinds
+from app.api.provider_examples import SOURCE_VM, provider_answers, provider_bodies
 from app.errors import HostUnreachableError
 from app.models.attempts import TimelineItem
 from app.models.common import Page
@@ -44,7 +45,7 @@ def _id(number: int) -> UUID:
 
 DATA_CENTER_ID, DOMAIN_ID, HOST_ID, IMPORT_ID = _id(1), _id(0xA), _id(0xB), _id(0xC)
 VM_ID, DISK_ID, TOKEN_ID, ATTEMPT_ID = _id(0xD), _id(0xE), _id(0xF), _id(0x10)
-UPLOAD_ID: Final = _id(0x11)
+UPLOAD_ID, PROVIDER_ID = _id(0x11), _id(0x12)
 HOST_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZvciB0aGUgZXhhbXBsZXMgYWxvbmUsIG5vIGhvc3Qh"
 FINGERPRINT: Final = "SHA256:rZB9j3TAz0Rj3bJUVb5UdSm1jV6nT2FJVX1yLqQ0XsE"
 
@@ -237,6 +238,7 @@ ANSWERS: Final[tuple[BaseModel, ...]] = (
     DATA_CENTER,
     STORAGE_DOMAIN,
     PROXY_HOST,
+    *provider_answers(PROVIDER_ID, HOST_ID, AT),
     TOKEN,
     ApiTokenCreated(**TOKEN.model_dump(), token="v2v_…"),  # noqa: S106  # an example
     StreamTicketCreated(ticket="v2vt_…", expires_at=AT),
@@ -244,6 +246,7 @@ ANSWERS: Final[tuple[BaseModel, ...]] = (
     CHECK,
     Kinds(
         sources=KINDS.sources[:1],
+        providers=KINDS.providers[:1],
         destinations=KINDS.destinations[:1],
         steps=KINDS.steps,
         concerns=KINDS.concerns[:1],
@@ -323,6 +326,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
         "accept": {"summary": "Accept the key that it offers", "value": {"host_key": HOST_KEY}},
         "drain": {"summary": "Begin nothing new there", "value": {"enabled": False}},
     },
+    **provider_bodies(HOST_ID, HOST_KEY),
     "createToken": {"default": {"value": {"name": "night shift", "role": "operator"}}},
     "removeOrphans": {"default": {"value": {"ids": [str(ORPHAN.id)]}}},
     "createStreamTicket": {"default": {"value": {"path": f"/v1/imports/{IMPORT_ID}/events"}}},
@@ -339,6 +343,8 @@ PARAMETERS: Final[dict[str, str | int]] = {
     "proxy_host_id": str(HOST_ID),
     "import_id": str(IMPORT_ID),
     "vm_id": str(VM_ID),
+    "provider_id": str(PROVIDER_ID),
+    "source_vm_id": SOURCE_VM.id,
     "disk_id": str(DISK_ID),
     "token_id": str(TOKEN_ID),
     "upload_id": str(UPLOAD_ID),

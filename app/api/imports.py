@@ -125,7 +125,7 @@ async def check_one(
     """Everything that the job would check is checked now, on the proxy host that would be chosen now. What
     stands in the way is in `problems`; only a proxy host that can't be asked makes this fail.
     """
-    return await check_import(state.database, state.sealer, state.proxies, body)
+    return await check_import(state.providers, body)
 
 
 @router.get("", operation_id="listImports", summary="List imports", responses=problems(InvalidCursorError))

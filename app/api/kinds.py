@@ -12,6 +12,7 @@ from app.errors import problem_classes
 from app.models.common import Json, Shape
 from app.models.state import PAGE_NUMBER, StepName
 from app.models.vm import ConcernSeverity
+from app.providers import PROVIDER_KINDS
 from app.sources import SOURCES
 from app.v2v import failures  # noqa: F401  # its codes are on imports that failed; here it is only loaded
 
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/v1/kinds", tags=["kinds"], route_class=ServiceRoute)
 
 
 class Kind(Shape):
-    """A kind of source or destination; `json_schema` describes `source` or `settings`."""
+    """A kind; `json_schema` describes `source`, a provider's `options`, or a destination's `settings`."""
 
     kind: str
     title: str
@@ -49,6 +50,7 @@ class ProblemKind(Shape):
 
 class Kinds(Shape):
     sources: tuple[Kind, ...]
+    providers: tuple[Kind, ...]
     destinations: tuple[Kind, ...]
     steps: tuple[StepKind, ...]
     concerns: tuple[ConcernKind, ...]
@@ -59,6 +61,10 @@ KINDS = Kinds(
     sources=tuple(
         Kind(kind=source.kind, title=source.title, json_schema=TypeAdapter(source.Spec).json_schema())
         for source in SOURCES
+    ),
+    providers=tuple(
+        Kind(kind=kind.kind, title=kind.title, json_schema=TypeAdapter(kind.Options).json_schema())
+        for kind in PROVIDER_KINDS
     ),
     destinations=tuple(
         Kind(

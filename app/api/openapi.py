@@ -23,6 +23,7 @@ TAGS: Final = (
     ("data centers", "Where proxy hosts and storage domains belong, and where VM names are unique."),
     ("storage domains", "Where imported VMs go."),
     ("proxy hosts", "Hosts with virt-v2v that the service drives over SSH."),
+    ("providers", "External systems that hold VMs: VMware, and KVM and Xen through libvirt."),
     ("imports", "VMs on their way in."),
     ("uploads", "Files that clients bring to a proxy host (tus 1.0), to be imported there."),
     ("events", "Server-sent events of imports, with progress per disk."),

@@ -57,7 +57,18 @@ HEADERS: Final[Json] = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}, "example": "5"},
 }
 VERSIONED: Final = frozenset(
-    {"DataCenter", "StorageDomain", "ProxyHost", "Token", "TokenCreated", "Import", "Upload", "Vm", "Disk"}
+    {
+        "DataCenter",
+        "StorageDomain",
+        "ProxyHost",
+        "Provider",
+        "Token",
+        "TokenCreated",
+        "Import",
+        "Upload",
+        "Vm",
+        "Disk",
+    }
 )
 """The schemas of resources with an ETag."""
 ANSWERS: Final = {

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeVar
@@ -61,6 +62,24 @@ def from_cursor(cursor: str) -> UUID:
     if to_cursor(last) != cursor:
         raise InvalidCursorError
     return last
+
+
+def to_text_cursor(*parts: str) -> str:
+    """For lists that go by texts rather than ids."""
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).rstrip(b"=").decode()
+
+
+def from_text_cursor(cursor: str) -> tuple[str, str]:
+    """Raises InvalidCursorError for what `to_text_cursor` never gave of two texts."""
+    try:
+        parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError) as error:
+        raise InvalidCursorError from error
+    match parts:
+        case [str(first), str(second)] if "\0" not in first + second:
+            if to_text_cursor(first, second) == cursor:
+                return first, second
+    raise InvalidCursorError
 
 
 def page_of(

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from app.actions.providers import Providers
+from app.actions.read_inventory import Inventories
 from app.api.schema_guard import SchemaGuard
 from app.db import Database
 from app.events import Events
@@ -22,3 +24,5 @@ class AppState:
     events: Events
     hub: EventsHub
     proxies: ProxyPool
+    providers: Providers
+    inventories: Inventories

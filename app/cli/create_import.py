@@ -12,7 +12,7 @@ from app.cli.client import Service
 from app.cli.commands import service_command
 from app.cli.exits import ExitCode
 from app.cli.output import Json, Output
-from app.cli.places import data_center_id, proxy_host_id, storage_domain_id
+from app.cli.places import data_center_id, provider_id, proxy_host_id, storage_domain_id
 from app.cli.text import safe
 from app.cli.values import pairs, read_secret
 from app.cli.watching import watch
@@ -27,6 +27,7 @@ class SourceKind(StrEnum):
     VMX = "vmx"
     EXPORT_DOMAIN = "export-domain"
     UPLOAD = "upload"
+    PROVIDER_VM = "provider-vm"
 
 
 class Format(StrEnum):
@@ -61,7 +62,10 @@ def import_vm(
     kind: Annotated[SourceKind, typer.Argument(help="What the path is.")],
     path: Annotated[
         str,
-        typer.Argument(help="Absolute path on the proxy host; of uploads, their ids with commas between."),
+        typer.Argument(
+            help="Absolute path on the proxy host; of uploads, their ids with commas between; of a VM of a "
+            "provider, that by name or id, with --vm-id."
+        ),
     ],
     to: Annotated[
         str | None, typer.Option(help="Storage domain, by name or id.", rich_help_panel=TARGET)
@@ -137,7 +141,7 @@ def import_vm(
         raise typer.BadParameter("give --to STORAGE_DOMAIN (or --data-center)")
     center = data_center_id(service, data_center) if data_center is not None else None
     body: Json = {
-        "source": {**_source(kind, path), **({"vm_id": vm_id} if vm_id else {})},
+        "source": {**_source(service, kind, path), **({"vm_id": vm_id} if vm_id else {})},
         "storage_domain_id": storage_domain_id(service, to, center) if to is not None else None,
         "data_center_id": center if to is None else None,
         "proxy_host_id": proxy_host_id(service, proxy_host, center) if proxy_host is not None else None,
@@ -163,7 +167,9 @@ def import_vm(
         _start(service, output, body, follow=follow)
 
 
-def _source(kind: SourceKind, path: str) -> Json:
+def _source(service: Service, kind: SourceKind, path: str) -> Json:
+    if kind is SourceKind.PROVIDER_VM:
+        return {"kind": "provider_vm", "provider_id": provider_id(service, path)}
     if kind is SourceKind.UPLOAD:
         return {"kind": kind, "upload_ids": path.split(",")}
     return {"kind": kind.replace("-", "_"), "path": path}

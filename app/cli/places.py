@@ -1,4 +1,4 @@
-"""Finds data centers, storage domains and proxy hosts by name or id."""
+"""Finds data centers, storage domains, proxy hosts and providers by name or id."""
 
 from app.cli.client import Service, is_id, local_problem
 from app.cli.output import Json
@@ -6,6 +6,7 @@ from app.cli.output import Json
 CENTERS = "/v1/data-centers"
 DOMAINS = "/v1/storage-domains"
 HOSTS = "/v1/proxy-hosts"
+PROVIDERS = "/v1/providers"
 
 
 def data_center_id(service: Service, name_or_id: str | None) -> str:
@@ -29,6 +30,10 @@ def storage_domain_id(service: Service, name_or_id: str, center: str | None) -> 
 
 def proxy_host_id(service: Service, name_or_id: str, center: str | None = None) -> str:
     return _id_among(service, HOSTS, name_or_id, center)
+
+
+def provider_id(service: Service, name_or_id: str) -> str:
+    return _id_among(service, PROVIDERS, name_or_id, None)
 
 
 def _id_among(service: Service, path: str, name_or_id: str, center: str | None) -> str:

@@ -12,6 +12,7 @@ from app.cli import (
     imports,
     orphans,
     programs,
+    providers,
     proxy_hosts,
     storage_domains,
     tokens,
@@ -33,6 +34,7 @@ for part in (programs.app, create_import.app, imports.top, uploads.top, health.a
 app.add_typer(tokens.app, name="token")
 app.add_typer(imports.app, name="imports")
 app.add_typer(proxy_hosts.app, name="proxy-hosts")
+app.add_typer(providers.app, name="providers")
 app.add_typer(storage_domains.app, name="storage-domains")
 app.add_typer(uploads.app, name="uploads")
 app.add_typer(orphans.app, name="orphans")

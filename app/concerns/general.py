@@ -11,6 +11,11 @@ def _running(config: VmConfig) -> Iterator[Finding]:
         yield Finding(f"The VM is {config.state}; its disks change while they are copied.")
 
 
+def _unreadable(config: VmConfig) -> Iterator[Finding]:
+    if config.unreadable is not None:
+        yield Finding(config.unreadable)
+
+
 def _no_disks(config: VmConfig) -> Iterator[Finding]:
     if not config.disks:
         yield Finding("The VM has no disks, so that there is nothing to convert.")
@@ -56,6 +61,13 @@ GENERAL: tuple[Rule, ...] = (
         "The VM is running",
         "Shut the VM down, then import it.",
         _running,
+    ),
+    Rule(
+        "vm_unreadable",
+        ConcernSeverity.CRITICAL,
+        "The source can't tell the VM's whole configuration",
+        "Mend the VM at the source: the message has what its system said.",
+        _unreadable,
     ),
     Rule(
         "no_disks",

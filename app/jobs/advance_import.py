@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
+from typing import Final
 from uuid import UUID
 
 from app import logs
@@ -28,6 +29,9 @@ from app.models.state import ImportState, StepName
 from app.secrets import SealError
 from app.services import attempts, imports, next_attempts, turns
 from app.settings import Settings
+
+RETRIED: Final = frozenset({StepName.READ_CONFIG, StepName.CONVERT_DISKS})
+"""The steps in which others than a proxy host can fail for a while."""
 
 log = logs.get("turn")
 
@@ -143,8 +147,7 @@ async def _fail(turn: Turn, error: AppError) -> None:
 def _is_worth_another(row: VmImport, error: AppError, settings: Settings) -> bool:
     """Whether another attempt is made by itself. Once the copy has succeeded, no second one is."""
     can_go_away = isinstance(error, ImportFailureError) and error.goes_away
-    is_copying = row.step == StepName.CONVERT_DISKS
-    return can_go_away and is_copying and row.automatic_retries < settings.automatic_retries
+    return can_go_away and row.step in RETRIED and row.automatic_retries < settings.automatic_retries
 
 
 async def _back(turn: Turn, steps: Sequence[Step]) -> Again | None:

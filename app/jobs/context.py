@@ -4,15 +4,20 @@ import asyncio
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from pydantic import SecretStr
+
 from app import logs
 from app.actions.announce import announce
+from app.actions.ask_child import Children
+from app.actions.providers import Providers
 from app.db import Database
 from app.events import Events
+from app.models.imports import VmImport
 from app.proxy.agent_client import HostAgent
 from app.proxy.pool import ProxyPool
 from app.queue import Queue
 from app.secrets import Sealer
-from app.services import admission, proxy_hosts
+from app.services import admission, provider_records, providers, proxy_hosts
 from app.settings import Settings
 
 log = logs.get("jobs")
@@ -36,15 +41,32 @@ class Context:
     events: Events
     proxies: ProxyPool
     worker_id: UUID
+    children: Children = field(default_factory=Children)
     launched: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there is something new to follow; the watchers look without it, too, only later."""
     passes: Passes = field(default_factory=Passes)
+
+    @property
+    def providers(self) -> Providers:
+        return Providers(self.database, self.sealer, self.proxies, self.children, self.settings)
 
     async def agent(self, host_id: UUID, *, waits: bool = True) -> HostAgent:
         """The agent on a proxy host; `waits` as the pool has it. Raises NotFoundError, HostError."""
         async with self.database.reading() as session:
             host = await proxy_hosts.get(session, host_id)
         return await self.proxies.agent(proxy_hosts.host_address(host, self.sealer), waits=waits)
+
+    async def secrets(self, row: VmImport) -> list[SecretStr]:
+        """All that virt-v2v may be told for the import, to be masked in what it says.
+
+        Raises SealError, NotFoundError, RecordUnreadableError.
+        """
+        own = self.sealer.open(row.sealed_secrets, f"vm_imports:{row.id}")
+        if row.provider_id is None:
+            return list(own.values())
+        async with self.database.reading() as session:
+            provider = await providers.get(session, row.provider_id)
+        return [*own.values(), *provider_records.secrets(provider, self.sealer).values()]
 
     async def announce(self, import_id: UUID) -> None:
         """Tell clients the import's newest state. What fails now fails no turn: the sweep makes up for it."""

@@ -171,13 +171,13 @@ class HostWatcher:
             return None
         row, attempt = rows
         try:
-            secrets = self._context.sealer.open(row.sealed_secrets, f"vm_imports:{row.id}")
+            secrets = await self._context.secrets(row)
         except AppError as error:
             # What can't be masked isn't read. The others of this host are followed all the same.
             log.warning("watch.unheard", attempt_id=str(attempt_id), code=error.code)
             self._unheard[attempt_id] = time.monotonic() + UNHEARD_SECONDS
             return None
-        hearing = Hearing(row, attempt, secrets.values(), time.monotonic(), self._limits(row))
+        hearing = Hearing(row, attempt, secrets, time.monotonic(), self._limits(row))
         return self._hearings.setdefault(attempt_id, hearing)
 
     def _limits(self, row: VmImport) -> Limits:

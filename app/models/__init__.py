@@ -8,6 +8,7 @@ from app.models.data_centers import DataCenter
 from app.models.idempotency import IdempotencyRecord
 from app.models.imports import ImportLabel, VmImport
 from app.models.installation import Installation
+from app.models.providers import Provider, ProviderVm
 from app.models.proxy_hosts import ProxyHost
 from app.models.storage_domains import StorageDomain
 from app.models.tokens import ApiToken, StreamTicket
@@ -35,6 +36,8 @@ TABLES: tuple[type[SQLModel], ...] = (
     IdempotencyRecord,
     Installation,
     Upload,
+    Provider,
+    ProviderVm,
 )
 
 for table in TABLES:

@@ -124,6 +124,8 @@ class VmConfig(_Frozen):
     usb_devices: tuple[str, ...] = ()
     settings: dict[str, str] = Field(default_factory=dict)
     """What else it is set to at its source, and will not be after the import: `watchdog`: `i6300esb`."""
+    unreadable: str | None = None
+    """Why the source can't tell all of it, as a sentence."""
     concerns: tuple[Concern, ...] = ()
 
     @property

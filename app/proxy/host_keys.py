@@ -6,11 +6,13 @@ import asyncssh
 from pydantic import SecretStr
 
 from app.errors import HostUnreachableError
-from app.proxy.ssh import CONNECT_SECONDS, told_as_connecting
+from app.proxy.ssh import CONNECT_SECONDS, SshProxy, told_as_connecting
 
 
-async def offered_host_key(address: str, port: int) -> str:
+async def offered_host_key(address: str, port: int, *, through: SshProxy | None = None) -> str:
     """The host's public key as an OpenSSH line, without a comment; nothing is proven by it.
+
+    With `through`, the host is reached from there.
 
     Raises HostUnreachableError, HostDeadlineError.
     """
@@ -20,10 +22,12 @@ async def offered_host_key(address: str, port: int) -> str:
     with told_as_connecting(where, lambda: reached):
         async with asyncio.timeout(CONNECT_SECONDS):
             # Known to be reached or not by a connection of its own: get_server_host_key takes no client.
-            _, writer = await asyncio.open_connection(address, port)
-            writer.close()
+            if through is None:
+                _, writer = await asyncio.open_connection(address, port)
+                writer.close()
             reached = True
-            key = await asyncssh.get_server_host_key(address, port, config=None)
+            tunnel = through.connection if through else ()
+            key = await asyncssh.get_server_host_key(address, port, tunnel=tunnel, config=None)
     if key is None:
         raise HostUnreachableError(f"{where} offered no host key.")
     return _line(key)

@@ -95,6 +95,13 @@ class ProxyPool:
         # A caller that goes away must not take the others' connection with it.
         return await asyncio.shield(entry.task)
 
+    async def connection(self, address: HostAddress) -> SshProxy:
+        """The connection itself, for tunnels through the host. Raises HostError subclasses."""
+        entry = self._entries.get(address.id)
+        if entry is None or not entry.serves(address):
+            entry = self._renew(address)
+        return (await asyncio.shield(entry.task)).connection
+
     async def forget(self, host_id: UUID) -> None:
         """Close the host's connection, if there is one."""
         entry = self._entries.pop(host_id, None)

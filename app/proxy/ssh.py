@@ -69,6 +69,11 @@ class SshProxy:
     def is_closed(self) -> bool:
         return self._connection.is_closed()
 
+    @property
+    def connection(self) -> asyncssh.SSHClientConnection:
+        """For what goes on through the host, to others."""
+        return self._connection
+
     async def run(
         self,
         argv: Sequence[str],
@@ -248,18 +253,21 @@ class _Client(asyncssh.SSHClient):
         self.reached = True
 
 
-async def connect(address: HostAddress) -> SshProxy:
+async def connect(address: HostAddress, *, through: SshProxy | None = None) -> SshProxy:
     """Connect and log in; the host must show exactly the key that was accepted.
+
+    With `through`, the host is reached from there.
 
     Raises HostUnreachableError, HostDeadlineError, HostKeyMismatchError, HostAuthenticationError.
     """
     client = _Client()
     options = _options(address)
     where = f"{address.address} port {address.port}"
+    tunnel = through.connection if through else ()
     with told_as_connecting(where, lambda: client.reached):
         async with asyncio.timeout(CONNECT_SECONDS):
             connection = await asyncssh.connect(
-                address.address, address.port, options=options, client_factory=lambda: client
+                address.address, address.port, tunnel=tunnel, options=options, client_factory=lambda: client
             )
     return SshProxy(address, connection)
 

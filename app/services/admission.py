@@ -129,7 +129,7 @@ class _Pass:
         """For the first that waits for a full host or domain: nobody behind it may take the rest."""
         if wait.full is not None and wait.full not in self._kept:
             self._kept.add(wait.full)
-            self._load.take(wait.beside)
+            self._load.take(*wait.beside)
 
 
 async def _locked(session: AsyncSession, import_id: UUID) -> VmImport | None:

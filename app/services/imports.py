@@ -38,6 +38,7 @@ from app.services.specs import (
 )
 from app.services.turns import locked, waits
 from app.services.waiting import queue_statuses, retries
+from app.sources.provider_vm import provider_id_in
 
 
 class ImportFilter(BaseModel, frozen=True):
@@ -103,6 +104,7 @@ async def create(session: AsyncSession, body: VmImportCreate, *, created_by: str
         spec=body.without_secrets(),
         data_center_id=data_center_id,
         storage_domain_id=body.storage_domain_id,
+        provider_id=provider_id_in(body.source),
         priority=body.priority,
         labels=body.labels,
         start_after=body.start_after,

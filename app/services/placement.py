@@ -13,11 +13,14 @@ from sqlmodel import col
 from app.errors import ImportFailureError, MissingAbilityError, NoProxyHostError, RecordUnreadableError
 from app.models.attempts import Reservation
 from app.models.damage import damage
+from app.models.providers import Provider
 from app.models.proxy_hosts import HostState, ProxyHost
 from app.models.storage_domains import DomainState, StorageDomain
-from app.services import storage_domains, uploads
+from app.services import provider_records, storage_domains, uploads
 from app.services.specs import VmImportCreate
 from app.sources import source_of
+from app.sources.provider_vm import provider_id_in
+from app.sources.provider_vms import provider_source_of
 from app.v2v.features import features_of, missing
 
 WORK_BYTES_AT_LEAST = 2**30
@@ -58,6 +61,7 @@ def need_of(spec: VmImportCreate, data_center_id: UUID, excluded: Sequence[UUID]
         abilities=source_of(spec.source.kind).abilities(spec.source),
         is_copy=spec.conversion.is_copy,
         excluded=tuple(excluded),
+        provider_id=provider_id_in(spec.source),
     )
 
 
@@ -72,6 +76,7 @@ class Load:
     hosts: dict[UUID, list[ProxyHost]] = field(default_factory=dict)
     """By data center, as they were found first in this pass."""
     domains: dict[UUID, list[StorageDomain]] = field(default_factory=dict)
+    providers: dict[UUID, Provider | None] = field(default_factory=dict)
 
     def add(self, reservation: Reservation) -> None:
         self.bytes[reservation.proxy_host_id] += reservation.work_bytes
@@ -101,8 +106,8 @@ class Wait:
 
     reason: str
     full: UUID | None = None
-    """The proxy host or storage domain that runs as many as it takes; none when a host is to be up first."""
-    beside: UUID | None = None
+    """The host, domain or provider that runs as many as it takes; none when a host is to be up first."""
+    beside: tuple[UUID, ...] = ()
     """What it needs besides, and what is free now."""
 
 
@@ -125,7 +130,7 @@ async def choose(session: AsyncSession, need: Need, load: Load) -> Choice | Wait
 
     Raises NoProxyHostError, MissingAbilityError, RecordUnreadableError when waiting would be of no use.
     """
-    await _look_up(session, need.data_center_id, load)
+    await _look_up(session, need, load)
     waits: list[Wait] = []
     failures: list[ImportFailureError] = []
     for domain in _domains(need, load.domains[need.data_center_id]):
@@ -143,7 +148,10 @@ async def choose(session: AsyncSession, need: Need, load: Load) -> Choice | Wait
     raise NoProxyHostError("The data center has no storage domain that can take the VM.")
 
 
-async def _look_up(session: AsyncSession, data_center_id: UUID, load: Load) -> None:
+async def _look_up(session: AsyncSession, need: Need, load: Load) -> None:
+    if need.provider_id is not None and need.provider_id not in load.providers:
+        load.providers[need.provider_id] = await session.get(Provider, need.provider_id)
+    data_center_id = need.data_center_id
     if data_center_id in load.hosts:
         return
     hosts = select(ProxyHost).where(col(ProxyHost.data_center_id) == data_center_id)
@@ -188,18 +196,34 @@ Fits = dict[Fit, list[tuple[ProxyHost, str]]]
 
 
 def _choose_host(need: Need, domain: StorageDomain, load: Load) -> Choice | Wait | ImportFailureError:
-    found = _fits(need, domain, load)
-    limit = domain.max_concurrent_imports
-    if limit is not None and load.slots[domain.id] >= limit and (found[Fit.READY] or found[Fit.FULL]):
-        reason = f"Storage domain {domain.name!r} runs {limit} imports, as many as it takes."
-        ready = [host for host, _ in found[Fit.READY]]
-        return Wait(reason, domain.id, _least_loaded(ready, load).id if ready else None)
+    try:
+        found = _fits(need, domain, load)
+    except RecordUnreadableError as error:
+        return error
+    if not (found[Fit.READY] or found[Fit.FULL]):
+        return _decide(need, found, domain, load)
+    ready = [host for host, _ in found[Fit.READY]]
+    free = [_least_loaded(ready, load).id] if ready else []
+    provider = load.providers.get(need.provider_id) if need.provider_id else None
+    has_room = {limited.id: _has_room(limited, load) for limited in (domain, provider) if limited is not None}
+    for what, limited in (("Storage domain", domain), ("Provider", provider)):
+        if limited is not None and not has_room[limited.id]:
+            limit = limited.max_concurrent_imports
+            reason = f"{what} {limited.name!r} runs {limit} imports, as many as it takes."
+            return Wait(reason, limited.id, (*free, *(id_ for id_, has in has_room.items() if has)))
     return _decide(need, found, domain, load)
+
+
+def _has_room(limited: StorageDomain | Provider, load: Load) -> bool:
+    limit = limited.max_concurrent_imports
+    return limit is None or load.slots[limited.id] < limit
 
 
 def _fits(need: Need, domain: StorageDomain, load: Load) -> Fits:
     only = _only_host(domain)
-    abilities = frozenset() if need.is_copy else need.abilities | _abilities(domain)
+    abilities = (
+        frozenset() if need.is_copy else need.abilities | _abilities(domain) | _of_provider(need, load)
+    )
     found: Fits = {fit: [] for fit in Fit}
     for host in load.hosts[need.data_center_id]:
         if need.proxy_host_id in {None, host.id}:
@@ -231,7 +255,8 @@ def _decide(need: Need, found: Fits, domain: StorageDomain, load: Load) -> Choic
     if found[Fit.FULL] or found[Fit.LATER]:
         asked = "" if need.proxy_host_id is None else " It was asked for by its id, so no other one is taken."
         full = found[Fit.FULL][0][0].id if found[Fit.FULL] else None
-        return Wait(_told(found[Fit.FULL] + found[Fit.LATER]) + asked, full, domain.id if full else None)
+        beside = tuple(id_ for id_ in (domain.id, need.provider_id) if id_ is not None) if full else ()
+        return Wait(_told(found[Fit.FULL] + found[Fit.LATER]) + asked, full, beside)
     if found[Fit.LACKING]:
         return MissingAbilityError(_told(found[Fit.LACKING]))
     return NoProxyHostError(_told(found[Fit.NEVER]) or "The data center has no proxy host.")
@@ -245,6 +270,15 @@ def _told(reasons: list[tuple[ProxyHost, str]]) -> str:
 def _abilities(domain: StorageDomain) -> frozenset[str]:
     destination, settings = storage_domains.opened(domain)
     return destination.abilities(settings)
+
+
+def _of_provider(need: Need, load: Load) -> frozenset[str]:
+    """What importing from the provider needs of virt-v2v. Raises RecordUnreadableError."""
+    provider = load.providers.get(need.provider_id) if need.provider_id else None
+    if provider is None:
+        return frozenset()
+    url, options = provider_records.opened(provider)
+    return provider_source_of(provider.kind).abilities(url, options)
 
 
 def _only_host(domain: StorageDomain) -> UUID | None:

@@ -15,6 +15,7 @@ from app.errors import HostKeyUnverifiedError, NotFoundError
 from app.models.attempts import Artifact, Attempt
 from app.models.common import Json
 from app.models.imports import VmImport
+from app.models.providers import Provider
 from app.models.proxy_hosts import HostState, HostStatus, ProxyHost, ProxyHostCreate, ProxyHostPublic
 from app.models.storage_domains import StorageDomain
 from app.models.vms import Disk, Vm
@@ -137,7 +138,7 @@ async def patch(session: AsyncSession, row: ProxyHost, given: Json, sealer: Seal
 
 
 async def remove(session: AsyncSession, row: ProxyHost) -> None:
-    """Raises InUseError, which names the live imports, VMs, storage domains and uploads."""
+    """Raises InUseError, which names the live imports, VMs, storage domains, providers and uploads."""
     # Nothing is admitted to it from here on.
     await lock_admission(session)
     holding = select(col(Disk.vm_id)).where(col(Disk.proxy_host_id) == row.id)
@@ -145,6 +146,7 @@ async def remove(session: AsyncSession, row: ProxyHost) -> None:
         *await _imports(session, row),
         *await users.vms(session, col(Vm.id).in_(holding)),
         *await _domains(session, row),
+        *await _providers(session, row),
         *await uploads.held_on(session, row.id),
     ]
     users.refuse("proxy host", using)
@@ -168,6 +170,13 @@ async def _domains(session: AsyncSession, row: ProxyHost) -> list[str]:
     is_there = users.names(StorageDomain.settings, "proxy_host_id", row.id)
     found = await session.execute(select(col(StorageDomain.name)).where(is_there).limit(users.MOST_NAMED))
     return [f"storage domain {name!r}" for name in found.scalars()]
+
+
+async def _providers(session: AsyncSession, row: ProxyHost) -> list[str]:
+    """Providers that are reached through this host."""
+    statement = select(col(Provider.name)).where(col(Provider.proxy_host_id) == row.id)
+    found = await session.execute(statement.limit(users.MOST_NAMED))
+    return [f"provider {name!r}" for name in found.scalars()]
 
 
 async def save_status(session: AsyncSession, host_id: UUID, status: HostStatus) -> ProxyHost:

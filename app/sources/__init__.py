@@ -10,6 +10,7 @@ from app.sources.disk import Disk, DiskSource
 from app.sources.export_domain import ExportDomain, ExportDomainSource
 from app.sources.libvirt_xml import LibvirtXml, LibvirtXmlSource
 from app.sources.ova import Ova, OvaSource
+from app.sources.provider_vm import ProviderVm, ProviderVmSource
 from app.sources.upload import UploadedFiles, UploadSource
 from app.sources.vmx import Vmx, VmxSource
 
@@ -18,12 +19,19 @@ SOURCES: tuple[Source[Any], ...] = (
     ExportDomain(),
     LibvirtXml(),
     Ova(),
+    ProviderVm(),
     UploadedFiles(),
     Vmx(),
 )
 
 SourceSpec = Annotated[
-    DiskSource | ExportDomainSource | LibvirtXmlSource | OvaSource | UploadSource | VmxSource,
+    DiskSource
+    | ExportDomainSource
+    | LibvirtXmlSource
+    | OvaSource
+    | ProviderVmSource
+    | UploadSource
+    | VmxSource,
     Field(discriminator="kind"),
 ]
 

@@ -1,6 +1,6 @@
 """A VM that is one disk image and nothing else."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import ClassVar, Literal
 
@@ -9,8 +9,7 @@ from pydantic import Field
 from app.models.common import HostPath, Shape
 from app.models.imports import ImportProperties
 from app.models.vm import SourceDisk, SourceNic, VmConfig
-from app.proxy.agent_client import HostAgent
-from app.sources.base import SourceReading
+from app.sources.base import Reached, Site, SourceReading
 from app.sources.properties import for_conversion_alone, left_out
 from app.v2v.command import V2vInput
 
@@ -35,10 +34,8 @@ class Disk:
     def abilities(self, spec: DiskSource) -> frozenset[str]:
         return frozenset({"input:disk"})
 
-    async def read(
-        self, spec: DiskSource, agent: HostAgent, roots: Sequence[str], *, without: Collection[str] = ()
-    ) -> SourceReading:
-        image = await agent.image_info(spec.path, roots=roots)
+    async def read(self, spec: DiskSource, site: Site, *, without: Collection[str] = ()) -> SourceReading:
+        image = await site.agent.image_info(spec.path, roots=site.roots)
         name = PurePosixPath(spec.path).stem
         disk = SourceDisk(
             id="disk-1",
@@ -63,7 +60,12 @@ class Disk:
         return for_conversion_alone(properties) + left_out(properties, "The VM has only this disk.")
 
     def input(
-        self, spec: DiskSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
+        self,
+        spec: DiskSource,
+        config: VmConfig,
+        properties: ImportProperties,
+        attempt_dir: str,
+        reached: Reached | None = None,
     ) -> V2vInput:
         """The format is pinned: a guest can write into its raw disk what a probe takes for qcow2."""
         (disk,) = config.disks

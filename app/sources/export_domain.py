@@ -13,7 +13,7 @@ from app.models.common import HostPath, Shape
 from app.models.imports import ImportProperties
 from app.models.vm import VmConfig
 from app.proxy.agent_client import HostAgent
-from app.sources.base import SourceReading
+from app.sources.base import Reached, Site, SourceReading
 from app.sources.given import given_as_domain
 from app.sources.images import check_number
 from app.sources.ovirt_domain import OvirtDomain, open_domain, read_description, vm_ids, with_volumes
@@ -46,22 +46,22 @@ class ExportDomain:
         return frozenset({"input:libvirtxml"})
 
     async def read(
-        self,
-        spec: ExportDomainSource,
-        agent: HostAgent,
-        roots: Sequence[str],
-        *,
-        without: Collection[str] = (),
+        self, spec: ExportDomainSource, site: Site, *, without: Collection[str] = ()
     ) -> SourceReading:
-        domain = await open_domain(spec.path, agent, roots)
-        config = await _read(domain, str(spec.vm_id), agent, without)
+        domain = await open_domain(spec.path, site.agent, site.roots)
+        config = await _read(domain, str(spec.vm_id), site.agent, without)
         return SourceReading(config=config, work_bytes=0)
 
     def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
         return for_conversion_alone(properties)
 
     def input(
-        self, spec: ExportDomainSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
+        self,
+        spec: ExportDomainSource,
+        config: VmConfig,
+        properties: ImportProperties,
+        attempt_dir: str,
+        reached: Reached | None = None,
     ) -> V2vInput:
         return given_as_domain(config, properties, attempt_dir)
 

@@ -1,7 +1,7 @@
 """A VM described by a libvirt XML file beside its disk images."""
 
 import posixpath
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -10,8 +10,7 @@ from app.formats.domain_xml import read_domain_xml
 from app.models.common import HostPath, Shape
 from app.models.imports import ImportProperties
 from app.models.vm import VmConfig
-from app.proxy.agent_client import HostAgent
-from app.sources.base import SourceReading
+from app.sources.base import Reached, Site, SourceReading
 from app.sources.given import given_as_domain
 from app.sources.images import looked_at
 from app.sources.properties import for_conversion_alone
@@ -36,19 +35,24 @@ class LibvirtXml:
         return frozenset({"input:libvirtxml"})
 
     async def read(
-        self, spec: LibvirtXmlSource, agent: HostAgent, roots: Sequence[str], *, without: Collection[str] = ()
+        self, spec: LibvirtXmlSource, site: Site, *, without: Collection[str] = ()
     ) -> SourceReading:
-        data = await agent.read(spec.path, roots=roots, limit_bytes=LONGEST_XML)
+        data = await site.agent.read(spec.path, roots=site.roots, limit_bytes=LONGEST_XML)
         config = read_domain_xml(data)
         directory = posixpath.dirname(spec.path)
-        disks = await looked_at(agent, config.disks, directory, roots, without=without)
+        disks = await looked_at(site.agent, config.disks, directory, site.roots, without=without)
         return SourceReading(config=config.model_copy(update={"disks": disks}), work_bytes=0)
 
     def unsupported(self, properties: ImportProperties) -> list[tuple[str, str]]:
         return for_conversion_alone(properties)
 
     def input(
-        self, spec: LibvirtXmlSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
+        self,
+        spec: LibvirtXmlSource,
+        config: VmConfig,
+        properties: ImportProperties,
+        attempt_dir: str,
+        reached: Reached | None = None,
     ) -> V2vInput:
         """Not the user's XML but one of ours: virt-v2v opens what was looked at, and nothing else."""
         return given_as_domain(config, properties, attempt_dir)

@@ -12,8 +12,7 @@ from app.formats.ovf import read_ovf
 from app.models.common import HostPath, NoNul, Shape
 from app.models.imports import ImportProperties
 from app.models.vm import SourceDisk, VmConfig
-from app.proxy.agent_client import HostAgent
-from app.sources.base import SourceReading
+from app.sources.base import Reached, Site, SourceReading
 from app.sources.given import given_as_domain
 from app.sources.images import check_number
 from app.sources.ova_files import OvaFiles, files_of
@@ -47,10 +46,8 @@ class Ova:
     def abilities(self, spec: OvaSource) -> frozenset[str]:
         return frozenset({"input:libvirtxml"})
 
-    async def read(
-        self, spec: OvaSource, agent: HostAgent, roots: Sequence[str], *, without: Collection[str] = ()
-    ) -> SourceReading:
-        files = await files_of(spec.path, agent, roots)
+    async def read(self, spec: OvaSource, site: Site, *, without: Collection[str] = ()) -> SourceReading:
+        files = await files_of(spec.path, site.agent, site.roots)
         ovf = _ovf_name(files)
         data = await files.read(ovf, limit_bytes=LONGEST_OVF)
         contents = read_ovf(data)
@@ -71,7 +68,12 @@ class Ova:
         return for_conversion_alone(properties)
 
     def input(
-        self, spec: OvaSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
+        self,
+        spec: OvaSource,
+        config: VmConfig,
+        properties: ImportProperties,
+        attempt_dir: str,
+        reached: Reached | None = None,
     ) -> V2vInput:
         """Not `-i ova`, which takes one VM, all of its disks, and OVF 1; docs/decisions.md has the rest."""
         without = excluded(properties)

@@ -1,6 +1,6 @@
 """A VM in files that clients uploaded: they are gathered on their proxy host, then read as what they are."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Final, Literal
 from uuid import UUID
 
@@ -15,9 +15,8 @@ from app.errors import (
 from app.models.common import NoNul, Shape
 from app.models.imports import ImportProperties
 from app.models.vm import VmConfig
-from app.proxy.agent_client import HostAgent
 from app.proxy.uploads import Gathered, UploadFile
-from app.sources.base import Source, SourceReading
+from app.sources.base import Reached, Site, Source, SourceReading
 from app.sources.disk import Disk
 from app.sources.libvirt_xml import LibvirtXml
 from app.sources.ova import Ova
@@ -60,16 +59,14 @@ class UploadedFiles:
         """What is in the files is not known before they are read; every virt-v2v has all of these."""
         return frozenset({"input:disk", "input:libvirtxml"})
 
-    async def read(
-        self, spec: UploadSource, agent: HostAgent, roots: Sequence[str], *, without: Collection[str] = ()
-    ) -> SourceReading:
+    async def read(self, spec: UploadSource, site: Site, *, without: Collection[str] = ()) -> SourceReading:
         """The source roots don't matter: nothing but the uploads themselves is looked at."""
-        gathered = await agent.gather_uploads(spec.upload_ids)
+        gathered = await site.agent.gather_uploads(spec.upload_ids)
         source, inner = _behind(gathered, spec.vm_id)
         if without and source.kind == Disk.kind:
             raise UnsupportedPropertyError("The VM has only this disk.")
         try:
-            reading = await source.read(inner, agent, [gathered.directory], without=without)
+            reading = await source.read(inner, Site(site.agent, [gathered.directory]), without=without)
         except (SourceNotAllowedError, SourceNotFoundError) as error:
             raise InvalidSourceError(f"A file that is needed was not uploaded: {error.detail}") from error
         return SourceReading(
@@ -83,7 +80,12 @@ class UploadedFiles:
         return for_conversion_alone(properties)
 
     def input(
-        self, spec: UploadSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
+        self,
+        spec: UploadSource,
+        config: VmConfig,
+        properties: ImportProperties,
+        attempt_dir: str,
+        reached: Reached | None = None,
     ) -> V2vInput:
         """Never asked for: the job goes on with the source that `read` found."""
         raise InvalidSourceError("The uploads have not been looked at.")

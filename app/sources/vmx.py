@@ -13,7 +13,7 @@ from app.models.common import HostPath, Shape
 from app.models.imports import ImportProperties
 from app.models.vm import PowerState, VmConfig
 from app.proxy.agent_client import HostAgent
-from app.sources.base import SourceReading
+from app.sources.base import Reached, Site, SourceReading
 from app.sources.given import given_as_domain
 from app.sources.images import looked_at
 from app.sources.properties import for_conversion_alone
@@ -35,18 +35,18 @@ class Vmx:
     def abilities(self, spec: VmxSource) -> frozenset[str]:
         return frozenset({"input:libvirtxml"})
 
-    async def read(
-        self, spec: VmxSource, agent: HostAgent, roots: Sequence[str], *, without: Collection[str] = ()
-    ) -> SourceReading:
+    async def read(self, spec: VmxSource, site: Site, *, without: Collection[str] = ()) -> SourceReading:
         directory, stem = posixpath.dirname(spec.path), _stem(spec.path)
-        config = read_vmx(await agent.read(spec.path, roots=roots, limit_bytes=LARGEST_BYTES), name=stem)
-        beside = (await agent.look(directory, roots=roots)).names
-        disks = await looked_at(agent, config.disks, directory, roots, without=without)
+        config = read_vmx(
+            await site.agent.read(spec.path, roots=site.roots, limit_bytes=LARGEST_BYTES), name=stem
+        )
+        beside = (await site.agent.look(directory, roots=site.roots)).names
+        disks = await looked_at(site.agent, config.disks, directory, site.roots, without=without)
         update = {
             "disks": disks,
             "state": _state(config, posixpath.basename(spec.path), beside),
             "has_snapshots": config.has_snapshots
-            or await _has_snapshots(agent, f"{directory}/{stem}", roots),
+            or await _has_snapshots(site.agent, f"{directory}/{stem}", site.roots),
         }
         return SourceReading(config=config.model_copy(update=update), work_bytes=0)
 
@@ -54,7 +54,12 @@ class Vmx:
         return for_conversion_alone(properties)
 
     def input(
-        self, spec: VmxSource, config: VmConfig, properties: ImportProperties, attempt_dir: str
+        self,
+        spec: VmxSource,
+        config: VmConfig,
+        properties: ImportProperties,
+        attempt_dir: str,
+        reached: Reached | None = None,
     ) -> V2vInput:
         """Not `-i vmx`: that reads the file again, and its reader (virt-v2v 2.2) passes over SATA disks and
         static MAC addresses, and leaves no disk out that isn't wanted.

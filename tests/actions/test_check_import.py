@@ -14,14 +14,13 @@ from app.models.vms import Vm
 from app.services.specs import VmImportCreate
 from tests.support.engine import Engine
 from tests.support.records import add_vm
-from tests.support.rows import SEALER
 
 
 async def check(engine: Engine, **members: Any) -> ImportCheck:
     path = members.pop("path", None) or engine.source()
     body = {"source": {"kind": "disk", "path": path}, "storage_domain_id": str(engine.site.domain_id)}
     spec = VmImportCreate.model_validate(body | members)
-    return await check_import(engine.database, SEALER, engine.proxies, spec)
+    return await check_import(engine.providers, spec)
 
 
 def codes(checked: ImportCheck) -> list[str]:

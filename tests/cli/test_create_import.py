@@ -35,6 +35,7 @@ def _places(stand_in: StandIn) -> None:
     )
     stand_in.on("GET", "/v1/storage-domains", page(*stores))
     stand_in.on("GET", "/v1/proxy-hosts", page({"id": HOST_ID, "name": "p1", "data_center_id": CENTER_ID}))
+    stand_in.on("GET", "/v1/providers", page({"id": HOST_ID, "name": "/srv/x"}))
     stand_in.on("POST", IMPORTS, answer(an_import("queued"), 202))
 
 
@@ -82,6 +83,13 @@ def test_uploads_are_named_by_their_ids(stand_in: StandIn) -> None:
     run(stand_in, "import", "upload", f"{HOST_ID},{CENTER_ID}", "--to", DOMAIN_ID, "--no-follow")
     source = stand_in.bodies("POST", IMPORTS)[0]["source"]
     assert source == {"kind": "upload", "upload_ids": [HOST_ID, CENTER_ID]}
+
+
+def test_a_vm_of_a_provider_is_named_by_both(stand_in: StandIn) -> None:
+    words = ["import", "provider-vm", HOST_ID, "--vm-id", "vm-1", "--to", DOMAIN_ID, "--no-follow"]
+    run(stand_in, *words)
+    source = stand_in.bodies("POST", IMPORTS)[0]["source"]
+    assert source == {"kind": "provider_vm", "provider_id": HOST_ID, "vm_id": "vm-1"}
 
 
 @pytest.mark.parametrize("kind", list(SourceKind))

@@ -18,10 +18,10 @@ from app.errors import SchemaMismatchError, UnknownRevisionError
 from app.models import TABLES, VmImport
 from app.models.damage import damage
 from app.services import imports
-from tests.support import rows_0001, rows_0005
+from tests.support import rows_0001, rows_0005, rows_0006
 from tests.support.database import PostgresServer
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -113,6 +113,8 @@ async def _leave_rows_of(old: Old, revision: str) -> None:
         await old.set("attempts", rows_0001.RUNNING_ATTEMPT, still_seconds=1.5, io_bytes=2**40)
     if revision == "0005":
         await old.fill(rows_0005.ROWS)
+    if revision == "0006":
+        await old.fill(rows_0006.ROWS)
 
 
 def test_every_migration_is_tried_here() -> None:

@@ -20,6 +20,7 @@ from app.errors import (
 from app.models.imports import ConversionMode
 from app.models.vm import DiskFault, Firmware, VmConfig
 from app.proxy.agent_client import HostAgent
+from app.sources.base import Site
 from app.sources.export_domain import ExportDomain, ExportDomainSource, list_vms
 from app.v2v.copying import CopyOutput, CopyTarget
 from tests.support.copies import CopyJob, compared
@@ -46,7 +47,7 @@ def spec(domain: Domain, vm_id: UUID = VM) -> ExportDomainSource:
 
 async def read(agent: HostAgent, domain: Domain, *, without: tuple[str, ...] = ()) -> VmConfig:
     roots = [str(domain.path.parent)]
-    return (await ExportDomain().read(spec(domain), agent, roots, without=without)).config
+    return (await ExportDomain().read(spec(domain), Site(agent, roots), without=without)).config
 
 
 async def test_a_vm_is_read_with_its_disks(local_agent: HostAgent, export: Domain) -> None:
@@ -152,7 +153,7 @@ async def test_a_vm_that_is_not_there_is_told_with_those_that_are(
 ) -> None:
     export.add_vm(VM, engine_ovf(VM, [export.add_volume("raw")]))
     with pytest.raises(SourceNotFoundError, match=str(VM)):
-        await ExportDomain().read(spec(export, UUID(int=9)), local_agent, [str(export.path.parent)])
+        await ExportDomain().read(spec(export, UUID(int=9)), Site(local_agent, [str(export.path.parent)]))
 
 
 @pytest.mark.parametrize("kind", ["Iso", "Master", ""])
@@ -168,7 +169,7 @@ async def test_what_is_no_domain_is_told(local_agent: HostAgent, export: Domain)
     with pytest.raises(InvalidSourceError, match="dom_md/metadata"):
         await read(local_agent, export)
     with pytest.raises(SourceNotAllowedError):
-        await ExportDomain().read(spec(export), local_agent, ["/nonexistent"])
+        await ExportDomain().read(spec(export), Site(local_agent, ["/nonexistent"]))
 
 
 @pytest.mark.parametrize(

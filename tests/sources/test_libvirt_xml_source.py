@@ -15,6 +15,7 @@ from app.errors import (
 )
 from app.models.vm import Firmware, VmConfig
 from app.proxy.agent_client import HostAgent
+from app.sources.base import Site
 from app.sources.libvirt_xml import LibvirtXml, LibvirtXmlSource
 from app.v2v.command import V2vInput
 from tests.support.images import MIB, make_backed, make_image
@@ -45,7 +46,7 @@ def write_xml(path: Path, *devices: str, extra: str = "") -> Path:
 
 async def read(agent: HostAgent, path: Path, root: Path | None = None) -> VmConfig:
     spec = LibvirtXmlSource(kind="libvirt_xml", path=str(path))
-    return (await LibvirtXml().read(spec, agent, [str(root or path.parent)])).config
+    return (await LibvirtXml().read(spec, Site(agent, [str(root or path.parent)]))).config
 
 
 def given(config: VmConfig, **properties: Any) -> V2vInput:
@@ -144,7 +145,7 @@ async def test_a_disk_that_is_left_out_need_not_be_there(local_agent: HostAgent,
     image = make_image(tmp_path / "web.img", "raw")
     path = write_xml(tmp_path / "web.xml", disk_xml(str(image)), disk_xml("/gone.img", dev="vdb"))
     spec = LibvirtXmlSource(kind="libvirt_xml", path=str(path))
-    reading = await LibvirtXml().read(spec, local_agent, [str(tmp_path)], without={"vdb"})
+    reading = await LibvirtXml().read(spec, Site(local_agent, [str(tmp_path)]), without={"vdb"})
     assert [disk.capacity_bytes for disk in reading.config.disks] == [4 * MIB, None]
 
 

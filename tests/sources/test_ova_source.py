@@ -20,7 +20,7 @@ from app.errors import (
 )
 from app.models.vm import SourceDisk, VmConfig
 from app.proxy.agent_client import HostAgent
-from app.sources.base import SourceReading
+from app.sources.base import Site, SourceReading
 from app.sources.ova import Ova, OvaSource
 from app.v2v.command import V2vInput
 from app.v2v.failures import ChecksumMismatchError
@@ -52,7 +52,9 @@ every_packer = pytest.mark.parametrize("packer", [tar, compressed, folder])
 
 
 async def read(agent: HostAgent, path: Path, vm_id: str | None = None) -> SourceReading:
-    return await Ova().read(OvaSource(kind="ova", path=str(path), vm_id=vm_id), agent, [str(path.parent)])
+    return await Ova().read(
+        OvaSource(kind="ova", path=str(path), vm_id=vm_id), Site(agent, [str(path.parent)])
+    )
 
 
 @every_packer
@@ -122,7 +124,7 @@ async def test_a_missing_disk_is_named(local_agent: HostAgent, tmp_path: Path, p
     with pytest.raises(DiskMissingError, match=r"gone\.vmdk"):
         await read(local_agent, path)
     spec = OvaSource(kind="ova", path=str(path))
-    reading = await Ova().read(spec, local_agent, [str(path.parent)], without={"vmdisk1"})
+    reading = await Ova().read(spec, Site(local_agent, [str(path.parent)]), without={"vmdisk1"})
     assert reading.config.disks[0].path == "gone.vmdk"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import InvalidSourceError, SourceNotFoundError, UnsupportedPropertyError
 from app.proxy.agent_client import HostAgent
-from app.sources.base import SourceReading
+from app.sources.base import Site, SourceReading
 from app.sources.upload import UploadedFiles, UploadSource
 from tests.support.images import MIB, make_image
 from tests.support.ovas import ovf, pack, vmdk
@@ -40,7 +40,7 @@ async def uploaded(agent: HostAgent, files: dict[str, bytes]) -> list[UUID]:
 
 async def read(agent: HostAgent, files: dict[str, bytes], **more: tuple[str, ...]) -> SourceReading:
     spec = UploadSource(kind="upload", upload_ids=tuple(await uploaded(agent, files)))
-    return await UploadedFiles().read(spec, agent, [], **more)
+    return await UploadedFiles().read(spec, Site(agent, []), **more)
 
 
 def domain(path: str) -> bytes:
@@ -102,7 +102,7 @@ async def test_the_only_disk_can_t_be_left_out(local_agent: HostAgent, image: Im
 
 async def test_uploads_that_the_host_has_lost_are_not_found(local_agent: HostAgent) -> None:
     with pytest.raises(SourceNotFoundError):
-        await UploadedFiles().read(UploadSource(kind="upload", upload_ids=(uuid4(),)), local_agent, [])
+        await UploadedFiles().read(UploadSource(kind="upload", upload_ids=(uuid4(),)), Site(local_agent, []))
 
 
 def test_an_upload_is_named_once() -> None:

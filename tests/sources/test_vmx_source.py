@@ -9,6 +9,7 @@ import pytest
 from app.errors import InvalidSourceError, SourceNotAllowedError, SourceNotFoundError, UnsafeImageError
 from app.models.vm import PowerState, VmConfig
 from app.proxy.agent_client import HostAgent
+from app.sources.base import Site
 from app.sources.vmx import Vmx, VmxSource
 from tests.support.images import MIB, make_image
 from tests.support.requests import request
@@ -33,7 +34,7 @@ def with_disk(directory: Path, *lines: str, file: str = "web-1.vmdk", options: s
 
 async def read(agent: HostAgent, path: Path, root: Path | None = None, **more: Any) -> VmConfig:
     spec = VmxSource(kind="vmx", path=str(path))
-    return (await Vmx().read(spec, agent, [str(root or path.parent)], **more)).config
+    return (await Vmx().read(spec, Site(agent, [str(root or path.parent)]), **more)).config
 
 
 def domain(config: VmConfig, **properties: Any) -> ET.Element:

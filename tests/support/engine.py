@@ -12,6 +12,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.actions.ask_child import Children
+from app.actions.providers import Providers
 from app.db import Database
 from app.events import Events
 from app.jobs.advance_import import advance_import
@@ -29,6 +31,7 @@ from app.services import attempts, imports, installation, log_chunks, workers
 from app.services.specs import ImportRetry
 from app.settings import Settings
 from tests.support.hosts import end_jobs
+from tests.support.programs import PROGRAMS
 from tests.support.rows import SEALER, Site
 from tests.support.sshd import SshServer
 from tests.support.tiny_virt_v2v import TinyVirtV2v
@@ -57,7 +60,8 @@ class Engine:
         self.database, self.sshd, self.redis_url = database, sshd, redis_url
         self.site = Site(database)
         self.proxies = ProxyPool(partial(installation.read_id, database))
-        self.settings = Settings(**QUICK)
+        self.children = Children(package=PROGRAMS)
+        self.settings = Settings(**QUICK, allow_local_providers=True)
 
     async def build(self) -> None:
         await self.site.build(
@@ -76,6 +80,10 @@ class Engine:
             host = await session.get_one(ProxyHost, self.site.host_id)
             host.sealed_secrets = self._sealed(host.id)
 
+    @property
+    def providers(self) -> Providers:
+        return Providers(self.database, SEALER, self.proxies, self.children, self.settings)
+
     async def context(self, **settings: Any) -> Context:
         """A worker of its own, registered."""
         async with self.database.session() as session:
@@ -87,6 +95,7 @@ class Engine:
             queue=Queue(self.redis_url),
             events=Events(self.redis_url, live_events=1000),
             proxies=self.proxies,
+            children=self.children,
             worker_id=worker_id,
         )
 

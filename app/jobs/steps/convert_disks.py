@@ -11,8 +11,10 @@ from app.jobs.step import Again, Turn
 from app.jobs.steps import prepare_host
 from app.models.columns import now
 from app.models.state import StepName
+from app.providers.base import ProviderAccess
 from app.proxy.agent_client import HostAgent, JobState, JobStatus
 from app.services import attempts, following, imports, timeline
+from app.sources.provider_vm import provider_id_in
 from app.v2v.command import Command
 from app.v2v.copying import ORDER_NAME
 from app.v2v.failures import explain
@@ -61,7 +63,7 @@ class ConvertDisks:
 async def _launch(turn: Turn, agent: HostAgent) -> None:
     host, domain = await records(turn)
     source, target = facts.source(turn), target_now(turn)
-    command = command_line(facts.spec(turn), host, domain, source, target)
+    command = command_line(facts.spec(turn), host, domain, source, target, access=await _access(turn))
     await _write_files(turn, agent, command)
     async with turn.saving() as saved:
         if facts.LAUNCHED not in saved.attempt.facts:
@@ -80,6 +82,12 @@ async def _launch(turn: Turn, agent: HostAgent) -> None:
         preparation=command.preparation and {**command.preparation, "roots": facts.roots(turn)},
     )
     turn.context.launched.set()
+
+
+async def _access(turn: Turn) -> ProviderAccess | None:
+    """To the provider that the source names, if it names one."""
+    provider_id = provider_id_in(facts.spec(turn).source)
+    return None if provider_id is None else await turn.context.providers.access(provider_id)
 
 
 def _program(turn: Turn) -> str:

@@ -8,6 +8,7 @@ from app.jobs.step import Again, MovedError, Turn
 from app.models.state import StepName
 from app.services import attempts, imports, room, timeline, vm_names
 from app.services.room import Room
+from app.sources.provider_vm import provider_id_in
 
 ROOM_SECONDS = 15.0
 """How soon an import that fits only without the others looks for room again."""
@@ -64,8 +65,9 @@ async def _reserve(turn: Turn, found: Examination) -> str | None:
 async def _examine(turn: Turn) -> Examination:
     agent = await turn.agent()
     host, domain = await records(turn)
+    provider = await turn.context.providers.source(provider_id_in(turn.spec.source))
     try:
-        return await examine(turn.spec, host, domain, agent)
+        return await examine(turn.spec, host, domain, agent, provider)
     except (SourceNotFoundError, SourceNotAllowedError) as error:
         if turn.spec.proxy_host_id is not None:
             raise
