@@ -33,12 +33,19 @@ def send_as_it_is(ctx: SerializationContext, value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
+URLS = {"kvm": f"qemu+tcp://127.0.0.1:{PORT}/system", "xen": f"xen+ssh://127.0.0.1:{PORT}"}
+
+
 @schemathesis.hook
 def before_call(context: HookContext, case: AnyCase, kwargs: dict[str, object]) -> None:
-    """Well-formed proxy hosts lie on this machine, whatever the generated address is."""
+    """Well-formed proxy hosts and providers lie on this machine, whatever the generated address is."""
     is_positive = case.meta is None or case.meta.generation.mode.is_positive
-    if is_positive and isinstance(case.body, dict) and "address" in case.body:
+    if not is_positive or not isinstance(case.body, dict):
+        return
+    if "address" in case.body:
         case.body |= {"address": "127.0.0.1", "port": PORT}
+    if "url" in case.body:
+        case.body |= {"url": URLS.get(str(case.body.get("kind")), f"https://127.0.0.1:{PORT}")}
 
 
 @schemathesis.check
