@@ -14,7 +14,6 @@ from app.errors import (
     FieldError,
     NotFoundError,
     SecretsNeededError,
-    UnprocessableError,
     UnsupportedPropertyError,
     json_pointer,
 )
@@ -209,18 +208,20 @@ def _merged_tls(before: TlsChecks | None, given: Json | None) -> TlsChecks | Non
 
 
 def _valid_options(kind: str, options: Json) -> Shape:
-    """A merge patch (RFC 7396) of the options, validated by the kind. Raises UnprocessableError."""
+    """A merge patch (RFC 7396) of the options, validated by the kind. Raises UnsupportedPropertyError."""
     wanted = {name: value for name, value in options.items() if value is not None}
     try:
         valid: Shape = kind_of(kind).Options.model_validate(wanted)
     except ValidationError as error:
         faults = tuple(
             FieldError(
-                pointer=json_pointer("options", *fault["loc"]), code=fault["type"], detail=fault["msg"]
+                pointer=json_pointer("options", *fault["loc"]),
+                code=UnsupportedPropertyError.code,
+                detail=fault["msg"],
             )
             for fault in error.errors()
         )
-        raise UnprocessableError(faults[0].detail, errors=faults) from error
+        raise UnsupportedPropertyError(faults[0].detail, errors=faults) from error
     return valid
 
 

@@ -147,6 +147,15 @@ async def test_what_stays_as_it_is_needs_no_secret(providing: Providing) -> None
     assert (answer.status_code, answer.json()["name"]) == (200, "other")
 
 
+async def test_options_are_those_of_the_kind_and_merged(providing: Providing) -> None:
+    api, made = providing.api, await providing.provider(options={"libvirt_socket": "/run/libvirt/s"})
+    answer = await api.admin.patch(path_of(made), json={"options": {"datacenter": "x"}})
+    assert (problem_of(answer), pointers(answer)) == ((422, "unsupported_property"), ["/options/datacenter"])
+    for given, kept in (({}, "/run/libvirt/s"), ({"libvirt_socket": None}, None)):
+        answer = await api.admin.patch(path_of(made), json={"options": given})
+        assert answer.json()["options"] == {"libvirt_socket": kept}
+
+
 async def test_a_null_within_ssh_is_refused_where_it_means_nothing(providing: Providing) -> None:
     answer = await providing.api.admin.patch(path_of(await kvm(providing)), json={"ssh": {"username": None}})
     assert pointers(answer) == ["/ssh/username"]
