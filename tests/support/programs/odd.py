@@ -17,8 +17,8 @@ def main() -> None:
         sys.stderr.write(f"the secret is {request['password']}\n")
         raise SystemExit(3)
     if does == "hangs":
-        helper = subprocess.Popen(["sleep", str(HANGS_SECONDS)])
-        Path(request["note"]).write_text(f"{os.getpid()} {helper.pid}")
+        sleeper = subprocess.Popen(["sleep", str(HANGS_SECONDS)])
+        Path(request["note"]).write_text(f"{os.getpid()} {sleeper.pid}")
         time.sleep(HANGS_SECONDS)
     if does == "floods":
         while True:
