@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.support.running_api",
     "tests.support.api",
     "tests.support.selection",
+    "tests.support.vcenter",
 ]

@@ -20,7 +20,8 @@ The request:
 The answer is `{"ok": …}`:
 
 - `check`: `{product, version}`, either may be null
-- `list`: `{vms: [ListedVm]}` (`app.models.source_vms`), none left out: one that can't be read is listed with
+- `list`: `{vms: [ListedVm], round_trips}` (`app.models.source_vms`; how often the provider was asked, where
+  that is known), none left out: one that can't be read is listed with
   `config.unreadable`
 - `vm`: `{config: VmConfig, path}` (`app.models.vm`), `path` as in the list
 

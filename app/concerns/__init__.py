@@ -6,12 +6,13 @@ from app.concerns.hardware import HARDWARE
 from app.concerns.rule import Rule
 from app.concerns.security import SECURITY
 from app.concerns.settings import SETTINGS
+from app.concerns.vsphere import VSPHERE
 from app.models.vm import Concern, ConcernSeverity, VmConfig
 
 _GRAVEST_FIRST = (ConcernSeverity.CRITICAL, ConcernSeverity.WARNING, ConcernSeverity.INFO)
 RULES: tuple[Rule, ...] = tuple(
     sorted(
-        (*GENERAL, *SECURITY, *DISKS, *HARDWARE, *SETTINGS),
+        (*GENERAL, *SECURITY, *DISKS, *HARDWARE, *SETTINGS, *VSPHERE),
         key=lambda rule: _GRAVEST_FIRST.index(rule.severity),
     )
 )

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from app.models.vm import Concern, ConcernSeverity, VmConfig
+
+ANEW: Final = "Set it at the destination anew, if it is still wanted."
 
 
 @dataclass(frozen=True)
@@ -34,3 +37,18 @@ class Rule:
                 disk_id=finding.disk_id,
                 nic_id=finding.nic_id,
             )
+
+
+def rule_of_setting(
+    code: str, severity: ConcernSeverity, title: str, *, setting: str, sentence: str, hint: str = ANEW
+) -> Rule:
+    """Finds the setting; `{}` in the sentence is its value."""
+    return Rule(code, severity, title, hint, _told(setting, sentence))
+
+
+def _told(name: str, sentence: str) -> Callable[[VmConfig], Iterator[Finding]]:
+    def find(config: VmConfig) -> Iterator[Finding]:
+        if name in config.settings:
+            yield Finding(sentence.format(config.settings[name]))
+
+    return find

@@ -126,6 +126,8 @@ class VmConfig(_Frozen):
     """What else it is set to at its source, and will not be after the import: `watchdog`: `i6300esb`."""
     unreadable: str | None = None
     """Why the source can't tell all of it, as a sentence."""
+    origin: dict[str, str] = Field(default_factory=dict)
+    """What leads to it at its provider, in the words of the provider's kind; nothing that is to be shown."""
     concerns: tuple[Concern, ...] = ()
 
     @property

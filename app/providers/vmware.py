@@ -5,13 +5,16 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from app.models.common import Shape
+from app.models.common import HostPath, Shape
 from app.models.providers import ProviderCreateBase
 from app.providers.urls import Reach, Scheme
 
 
 class VmwareOptions(Shape):
-    """VMware providers have no options of their own."""
+    """How the disks of VMs are read."""
+
+    vddk_libdir: HostPath | None = Field(default=None, examples=["/opt/vmware-vix-disklib-distrib"])
+    """Where VMware's VDDK lies on the proxy hosts: with it, virt-v2v reads disks faster than over HTTPS."""
 
 
 class VmwareProviderCreate(ProviderCreateBase):

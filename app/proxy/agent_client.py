@@ -297,7 +297,7 @@ class HostAgent(UploadAgent, OvirtAgent):
     ) -> JobStatus:
         """Start virt-v2v detached, at most once an attempt: when it was started before, say how it is.
 
-        `preparation` is an order for `app.proxy.agent.ova_disks`, carried out in the job before virt-v2v.
+        `preparation` is an order for `app.proxy.agent.preparing`, carried out in the job before virt-v2v.
 
         `secret_files` (names in the attempt's directory) are removed when its process group is gone.
         Raises FencedError, VirtV2vMissingError; after `stop` nothing is started any more.

@@ -182,9 +182,24 @@ class SourceLoginError(KnownFailureError):
     code, title = "source_login_failed", "The source refused the user name or password"
     hint = "Check the credentials; the service doesn't try again by itself, for accounts get locked."
     pattern = (
-        r"authentication (failed|methods failed)|login failed|login incorrect|401 unauthorized|"
+        r"authentication (failed|methods failed)|login (failed|failure|incorrect)|401 unauthorized|"
         r"incorrect user ?name or password|permission denied \((publickey|password|keyboard|gssapi)"
     )
+
+
+class SourceCertificateError(KnownFailureError):
+    code, title = "source_certificate_untrusted", "The proxy host doesn't trust the source's certificate"
+    hint = "Give its CA in the provider's `tls.ca_pem`, or add the CA to those that the proxy host trusts."
+    pattern = r"ssl peer certificate or ssh remote key was not ok|certificate verif(y|ication) failed"
+
+
+class TlsTrustError(KnownFailureError):
+    code, title = "tls_trust_failed", "The provider's certificates can't be trusted on this proxy host"
+    hint = (
+        "virt-v2v is given them by mounts of its own: connect to the proxy host as root or with `sudo`, "
+        "or add the CA to those that the host trusts and leave `tls.ca_pem` and `tls.thumbprint` out."
+    )
+    pattern = r"certificates can't be trusted alone"
 
 
 class SourceNameError(KnownFailureError):
@@ -249,9 +264,12 @@ class DeniedError(KnownFailureError):
 
 
 class SourceVanishedError(KnownFailureError):
-    code, title = "source_vanished", "virt-v2v did not find the source's disk"
-    hint = "The file was moved or removed after the import had looked at it."
-    pattern = r"no such file or directory|there is no '.*' on the proxy host"
+    code, title = "source_vanished", "virt-v2v did not find the source's VM or disk"
+    hint = "It was moved or removed after the import had looked at it."
+    pattern = (
+        r"no such file or directory|there is no '.*' on the proxy host|cannot find libvirt domain|"
+        r"could not find (datacenter|compute resource|host system)"
+    )
 
 
 class SourceChangedError(KnownFailureError):
@@ -299,6 +317,8 @@ CATALOGUE: Final[tuple[type[KnownFailureError], ...]] = (
     NotStartedError,
     SourceRunningError,
     SourceLoginError,
+    TlsTrustError,
+    SourceCertificateError,
     SourceChangedError,
     ChecksumMismatchError,
     UnpacksTooLargeError,

@@ -7,6 +7,7 @@ import pytest
 from app.concerns import RULES, assess
 from app.concerns.rule import Rule
 from app.concerns.settings import SETTINGS
+from app.concerns.vsphere import VSPHERE
 from app.formats.ovirt_features import DEVICES, FLAGS, TEXTS
 from app.models.vm import (
     ConcernSeverity,
@@ -25,8 +26,12 @@ SAID = {
     *(name for name, _ in TEXTS.values()),
     *DEVICES.values(),
     *("usb_redirection", "unplugged_nics", "nic_properties", "numa", "scsi_reservation"),
+    *("is_template", "consolidation_needed", "fault_tolerance", "io_filters", "managed_by", "npiv"),
+    *("virtualization_based_security", "change_tracking", "replication", "latency_sensitivity"),
+    *("resource_limits", "cpu_mask", "disk_uuid", "parallel_port", "distributed_nics"),
 }
-"""The settings that a reader of OVFs tells."""
+"""The settings that readers of OVFs, and the program for vSphere, tell."""
+OF_SETTINGS = (*SETTINGS, *VSPHERE)
 NIC = SourceNic(id="nic-1", mac="52:54:00:00:00:01", network="lan")
 SOUND = VmConfig(
     id="web",
@@ -127,7 +132,7 @@ def test_a_rule_finds_what_it_is_about(
     assert found(**other) == [(code, severity, about)]
 
 
-@pytest.mark.parametrize("rule", SETTINGS)
+@pytest.mark.parametrize("rule", OF_SETTINGS)
 def test_a_setting_is_told_with_its_value_whatever_that_holds(rule: Rule) -> None:
     names = ("attached_domain", *sorted(SAID))
     value = "{0} {x} <b>"
@@ -142,7 +147,7 @@ def test_a_setting_is_told_with_its_value_whatever_that_holds(rule: Rule) -> Non
 
 def test_every_setting_that_is_read_has_a_rule() -> None:
     config = SOUND.model_copy(update={"settings": dict.fromkeys(SAID, "x")})
-    assert len([rule for rule in SETTINGS if list(rule.concerns(config))]) == len(SAID)
+    assert len([rule for rule in OF_SETTINGS if list(rule.concerns(config))]) == len(SAID)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ for line in plan["lines"]:
 hold()
 if plan["exit_code"] == 0 and after("-o") == "local":
     directory, name = pathlib.Path(after("-os")), after("-on")
-    source = pathlib.Path(arguments[arguments.index("disk") + 1])
+    source = pathlib.Path(arguments[arguments.index("disk") + 1] if "disk" in arguments else "/dev/null")
     disk = directory / f"{name}-sda"
     with disk.open("wb") as image:
         image.truncate(plan["size_bytes"] or source.stat().st_size)

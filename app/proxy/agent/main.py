@@ -14,8 +14,8 @@ from app.proxy.agent.images import disk_result, image_info
 from app.proxy.agent.inventory import inventory
 from app.proxy.agent.jobs import PREPARE, launch, stop
 from app.proxy.agent.looking import list_result, look, read, read_result
-from app.proxy.agent.ova_disks import prepare
 from app.proxy.agent.ovirt import ovf_stores, volume_chain
+from app.proxy.agent.preparing import prepare
 from app.proxy.agent.probe import probe, ready
 from app.proxy.agent.receiving import receive
 from app.proxy.agent.refusals import InvalidSourceError, RefusedError, of_system

@@ -1,4 +1,4 @@
-"""Makes the disks of an OVA ready in the attempt's directory, and then becomes virt-v2v.
+"""Makes the disks of an OVA ready in the attempt's directory.
 
 It runs where virt-v2v is to run: in the job, which may take its time and can be ended. Each disk becomes a
 QCOW2 image that holds nothing and stands on what there is: on the bytes of a plain tar in which the disk
@@ -11,16 +11,15 @@ import gzip
 import hashlib
 import json
 import os
-import sys
 import tarfile
 import zlib
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from app.proxy.agent import commands
 from app.proxy.agent.headers import SECTOR, read_header
 from app.proxy.agent.looking import Opened, opened
-from app.proxy.agent.refusals import InvalidSourceError, RefusedError, UnsafeImageError
+from app.proxy.agent.refusals import InvalidSourceError, UnsafeImageError
 from app.proxy.agent.tars import (
     GZIP,
     Archive,
@@ -64,17 +63,8 @@ class Order(NamedTuple):
     disks: list[Disk]
 
 
-def prepare(order_path: str, argv: list[str]) -> None:
-    """Carry the order out beside its directory; then run virt-v2v in our place."""
-    told = Told(argv)
-    given = json.loads(Path(order_path).read_text(encoding="utf-8"))
-    order = Order(given["path"], given["roots"], [Disk(**disk) for disk in given["disks"]])
-    try:
-        make_ready(order, Path(order_path).parent.parent, told)
-    except (RefusedError, OSError) as error:
-        told.say("error", f"-i ova: {error}")
-        sys.exit(1)
-    os.execv(argv[0], argv)  # noqa: S606  # the program that the service asked for
+def order_of(given: dict[str, Any]) -> Order:
+    return Order(given["path"], given["roots"], [Disk(**disk) for disk in given["disks"]])
 
 
 def make_ready(order: Order, directory: Path, told: Told) -> None:

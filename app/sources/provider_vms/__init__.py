@@ -3,8 +3,12 @@
 from app.errors import UnsupportedPropertyError
 from app.sources.provider_vms.base import ProviderSource
 from app.sources.provider_vms.kvm import KvmVms
+from app.sources.provider_vms.vmware import VmwareVms
 
-PROVIDER_SOURCES: tuple[ProviderSource, ...] = (KvmVms(),)
+PROVIDER_SOURCES: tuple[ProviderSource, ...] = (
+    KvmVms(),
+    VmwareVms(),
+)
 
 
 def provider_source_of(kind: str) -> ProviderSource:

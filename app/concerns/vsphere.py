@@ -1,0 +1,126 @@
+"""Rules about what only vSphere tells of a VM."""
+
+from app.concerns.rule import Rule, rule_of_setting
+from app.models.vm import ConcernSeverity
+
+CRITICAL, WARNING, INFO = ConcernSeverity.CRITICAL, ConcernSeverity.WARNING, ConcernSeverity.INFO
+
+VSPHERE: tuple[Rule, ...] = (
+    rule_of_setting(
+        "vm_template",
+        CRITICAL,
+        "The VM is a template",
+        setting="is_template",
+        sentence="The VM is a template.",
+        hint="Make a VM of it at the source, and import that; or accept this to import the template's disks.",
+    ),
+    rule_of_setting(
+        "consolidation_needed",
+        WARNING,
+        "The VM's disks are to be consolidated",
+        setting="consolidation_needed",
+        sentence="The VM has disks of snapshots that are no longer listed.",
+        hint="Consolidate the VM's disks at the source first.",
+    ),
+    rule_of_setting(
+        "fault_tolerance",
+        WARNING,
+        "Fault Tolerance is not imported",
+        setting="fault_tolerance",
+        sentence="The VM runs twice, with Fault Tolerance; the imported VM will not.",
+        hint="Turn Fault Tolerance off at the source first: its disks can't be read meanwhile.",
+    ),
+    rule_of_setting(
+        "io_filters",
+        WARNING,
+        "I/O filters are not imported",
+        setting="io_filters",
+        sentence="Disks of the VM go through I/O filters ({}), which encrypt, cache or replicate them.",
+        hint="Take the filters away at the source first, if they change what is on the disks.",
+    ),
+    rule_of_setting(
+        "managed_by",
+        WARNING,
+        "The VM belongs to another product",
+        setting="managed_by",
+        sentence="The VM is managed by {}, which may change or replace it.",
+        hint="Ask that product whether the VM can live by itself.",
+    ),
+    rule_of_setting(
+        "nic_on_distributed_switch",
+        WARNING,
+        "A NIC on a distributed switch is not imported",
+        setting="distributed_nics",
+        sentence="NICs on distributed port groups ({}) are passed over by virt-v2v.",
+        hint="Add the NIC after the import; or move it to a port group of a standard switch first.",
+    ),
+    rule_of_setting(
+        "virtualization_based_security",
+        WARNING,
+        "Virtualization-based security is not imported",
+        setting="virtualization_based_security",
+        sentence="The guest's Windows uses virtualization-based security, which needs nested virtualization.",
+        hint="Switch nested virtualization on at the destination, or the feature off in Windows.",
+    ),
+    rule_of_setting(
+        "npiv",
+        WARNING,
+        "The VM's Fibre Channel identity is not imported",
+        setting="npiv",
+        sentence="The VM has WWNs of its own (NPIV), by which storage knows it.",
+        hint="Give the storage to the VM's new host, or to the guest by other means.",
+    ),
+    rule_of_setting(
+        "change_tracking",
+        INFO,
+        "Changed block tracking is not imported",
+        setting="change_tracking",
+        sentence="The VM tracks which blocks of its disks change, as backup software asks for.",
+        hint="Set up the imported VM's backup anew.",
+    ),
+    rule_of_setting(
+        "replication",
+        INFO,
+        "Replication is not imported",
+        setting="replication",
+        sentence="The VM is replicated to another site.",
+        hint="Set up the imported VM's replication anew.",
+    ),
+    rule_of_setting(
+        "latency_sensitivity",
+        INFO,
+        "Latency sensitivity is not imported",
+        setting="latency_sensitivity",
+        sentence="The VM had CPUs of its host to itself.",
+    ),
+    rule_of_setting(
+        "resource_limits",
+        INFO,
+        "Reservations and limits are not imported",
+        setting="resource_limits",
+        sentence="CPU or memory was reserved for the VM, or limited.",
+    ),
+    rule_of_setting(
+        "cpu_mask",
+        INFO,
+        "The mask of CPU features is not imported",
+        setting="cpu_mask",
+        sentence="Features of the CPU were hidden from the VM, or shown to it.",
+    ),
+    rule_of_setting(
+        "disk_uuid",
+        INFO,
+        "The disks' serial numbers are not imported",
+        setting="disk_uuid",
+        sentence="The guest sees the UUIDs that vSphere gave its disks (`disk.EnableUUID`).",
+        hint="Check what in the guest names disks by their serial numbers (`/dev/disk/by-id`).",
+    ),
+    rule_of_setting(
+        "parallel_port",
+        INFO,
+        "The parallel port is not imported",
+        setting="parallel_port",
+        sentence="The VM has a parallel port.",
+        hint="Nothing, unless a licence key hangs on it.",
+    ),
+)
