@@ -3,6 +3,7 @@
 from app.concerns.disks import DISKS
 from app.concerns.general import GENERAL
 from app.concerns.hardware import HARDWARE
+from app.concerns.libvirt import LIBVIRT
 from app.concerns.rule import Rule
 from app.concerns.security import SECURITY
 from app.concerns.settings import SETTINGS
@@ -12,7 +13,7 @@ from app.models.vm import Concern, ConcernSeverity, VmConfig
 _GRAVEST_FIRST = (ConcernSeverity.CRITICAL, ConcernSeverity.WARNING, ConcernSeverity.INFO)
 RULES: tuple[Rule, ...] = tuple(
     sorted(
-        (*GENERAL, *SECURITY, *DISKS, *HARDWARE, *SETTINGS, *VSPHERE),
+        (*GENERAL, *SECURITY, *DISKS, *HARDWARE, *SETTINGS, *LIBVIRT, *VSPHERE),
         key=lambda rule: _GRAVEST_FIRST.index(rule.severity),
     )
 )

@@ -76,6 +76,27 @@ DISKS: tuple[Rule, ...] = (
         _fault(DiskFault.ELSEWHERE, "Disk {!r} is a LUN, or a volume of another service (Cinder)."),
     ),
     Rule(
+        "disk_network",
+        ConcernSeverity.CRITICAL,
+        "A disk is read over the network by its hypervisor",
+        "Copy it to a file or a block device of its host first, or leave it out with `include: false`.",
+        _fault(DiskFault.NETWORK, "Disk {!r} is neither a file nor a block device of the VM's host."),
+    ),
+    Rule(
+        "disk_volume_missing",
+        ConcernSeverity.CRITICAL,
+        "A disk's volume is not there",
+        "Start its storage pool and refresh it at the source, or leave the disk out with `include: false`.",
+        _fault(DiskFault.VOLUME_MISSING, "The storage pool of disk {!r} does not have its volume."),
+    ),
+    Rule(
+        "disk_encrypted",
+        ConcernSeverity.CRITICAL,
+        "A disk is encrypted by its hypervisor",
+        "Decrypt it at the source (`qemu-img convert`), or leave it out with `include: false`.",
+        _fault(DiskFault.ENCRYPTED, "Disk {!r} is encrypted with a key that its hypervisor keeps."),
+    ),
+    Rule(
         "disk_outdated",
         ConcernSeverity.WARNING,
         "A disk's volume is not its newest",

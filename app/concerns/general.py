@@ -1,14 +1,19 @@
 """Rules that hold for every source."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from app.concerns.rule import Finding, Rule
 from app.models.vm import ConcernSeverity, DiskFault, PowerState, VmConfig
 
+NOWHERE: Final = frozenset({DiskFault.ELSEWHERE, DiskFault.NETWORK, DiskFault.VOLUME_MISSING})
+
 
 def _running(config: VmConfig) -> Iterator[Finding]:
-    if config.state in {PowerState.UP, PowerState.SUSPENDED}:
-        yield Finding(f"The VM is {config.state}; its disks change while they are copied.")
+    if config.state is PowerState.UP:
+        yield Finding("The VM is up; its disks change while they are copied.")
+    if config.state is PowerState.SUSPENDED:
+        yield Finding("The VM is suspended; what it had in memory is not on its disks.")
 
 
 def _unreadable(config: VmConfig) -> Iterator[Finding]:
@@ -23,8 +28,8 @@ def _no_disks(config: VmConfig) -> Iterator[Finding]:
 
 def _unreadable_disks(config: VmConfig) -> Iterator[Finding]:
     for disk in config.disks:
-        # The rules of disks tell more of one that is elsewhere.
-        if disk.path is None and disk.fault is not DiskFault.ELSEWHERE:
+        # The rules of disks tell more of those.
+        if disk.path is None and disk.fault not in NOWHERE:
             yield Finding(f"Disk {disk.label!r} is neither a file nor a block device.", disk_id=disk.id)
 
 

@@ -1,18 +1,22 @@
 """libvirt's domain XML ("Domain XML format"): read into our words, and given another identity."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, count
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
 from app.errors import InvalidSourceError
 from app.formats import numbers, xml
+from app.formats.domain_features import features
 from app.formats.units import libvirt_unit_bytes
-from app.models.vm import Firmware, SourceDisk, SourceNic, VmConfig
+from app.models.vm import DiskFault, DiskMode, Firmware, SourceDisk, SourceNic, VmConfig
 
 KIB: Final = 1024
 DISKS: Final = frozenset({"disk", "lun"})
 """The devices that are disks; a `lun` is one that the guest may send SCSI commands to."""
+NETWORK_TYPES: Final = frozenset({"network", "vhostuser", "vhostvdpa"})
+"""Sources of disks that are neither files nor block devices of the host."""
+PASSTHROUGH: Final = "passthrough"
 LONGEST_NAME: Final = 255
 PREFIXES: Final = {
     "libosinfo": "http://libosinfo.org/xmlns/libvirt/domain/1.0",
@@ -22,10 +26,15 @@ for _prefix, _uri in PREFIXES.items():
     register_namespace(_prefix, _uri)
 
 
-def read_domain_xml(data: bytes) -> VmConfig:
+Volumes = Callable[[str, str], str | None]
+"""Pool and volume to the volume's path, None where it isn't there."""
+
+
+def read_domain_xml(data: bytes, volumes: Volumes | None = None) -> VmConfig:
     """The VM; a disk's `path` is its file or block device, None for any other kind of source.
 
-    A path is as the domain says it, so that it may be relative. CD-ROM and floppy drives are left out.
+    A path is as the domain says it, so that it may be relative. CD-ROM and floppy drives are left out. Disks
+    in storage pools have a path only where there is somebody to ask for their `volumes`.
     Raises InvalidSourceError.
     """
     domain = _domain(data)
@@ -40,8 +49,9 @@ def read_domain_xml(data: bytes) -> VmConfig:
         firmware=_firmware(domain),
         os=_os(domain),
         description=xml.text(domain, "description"),
-        disks=_disks(domain),
+        disks=_disks(domain, volumes),
         nics=_nics(domain),
+        **features(domain),
     )
 
 
@@ -70,7 +80,7 @@ def _os(domain: Element) -> str | None:
     return xml.attribute(xml.child(domain, "metadata", "libosinfo", "os"), "id")
 
 
-def _disks(domain: Element) -> tuple[SourceDisk, ...]:
+def _disks(domain: Element, volumes: Volumes | None) -> tuple[SourceDisk, ...]:
     devices = xml.child(domain, "devices")
     elements = [] if devices is None else list(xml.children(devices, "disk"))
     found = [element for element in elements if (xml.attribute(element, "device") or "disk") in DISKS]
@@ -78,7 +88,7 @@ def _disks(domain: Element) -> tuple[SourceDisk, ...]:
     for number, element in enumerate(found, start=1):
         names = chain([_disk_name(element)], (f"disk-{other}" for other in count(number)))
         identifier = next(name for name in names if name and name not in disks)
-        disks[identifier] = _disk(element, identifier)
+        disks[identifier] = _disk(element, identifier, volumes)
     return tuple(disks.values())
 
 
@@ -88,16 +98,42 @@ def _disk_name(element: Element) -> str:
     return name if len(name) <= LONGEST_NAME else ""
 
 
-def _disk(element: Element, identifier: str) -> SourceDisk:
-    source = xml.child(element, "source")
+def _disk(element: Element, identifier: str, volumes: Volumes | None) -> SourceDisk:
+    path, fault = _place(element, volumes)
     return SourceDisk(
         id=identifier,
         label=identifier,
         capacity_bytes=None,
         format=xml.attribute(xml.child(element, "driver"), "type"),
         bus=xml.attribute(xml.child(element, "target"), "bus"),
-        path=xml.attribute(source, "file") or xml.attribute(source, "dev"),
+        path=path,
+        mode=DiskMode.INDEPENDENT_NONPERSISTENT if _has(element, "transient") else None,
+        is_shared=_has(element, "shareable") or None,
+        is_raw_device=xml.attribute(element, "device") == "lun" or None,
+        fault=fault,
     )
+
+
+def _place(disk: Element, volumes: Volumes | None) -> tuple[str | None, DiskFault | None]:
+    """Where the disk is on its host, and why it isn't to be imported."""
+    if xml.attribute(disk, "type") in NETWORK_TYPES:
+        return None, DiskFault.NETWORK
+    source = xml.child(disk, "source")
+    path = xml.attribute(source, "file") or xml.attribute(source, "dev")
+    pool, volume = xml.attribute(source, "pool"), xml.attribute(source, "volume")
+    if pool and volume and volumes is not None:
+        path = volumes(pool, volume)
+        if path is None:
+            return None, DiskFault.VOLUME_MISSING
+        if not path.startswith("/"):
+            # Those of pools of Ceph and the like have names, and no files.
+            return None, DiskFault.NETWORK
+    is_encrypted = _has(disk, "encryption") or _has(source, "encryption")
+    return path, DiskFault.ENCRYPTED if is_encrypted else None
+
+
+def _has(element: Element | None, name: str) -> bool:
+    return xml.child(element, name) is not None
 
 
 def _nics(domain: Element) -> tuple[SourceNic, ...]:
@@ -110,12 +146,14 @@ def _interfaces(domain: Element) -> list[Element]:
 
 
 def _nic(element: Element, number: int) -> SourceNic:
-    source = xml.child(element, "source")
+    source, kind = xml.child(element, "source"), xml.attribute(element, "type")
     return SourceNic(
         id=f"nic-{number}",
         mac=xml.attribute(xml.child(element, "mac"), "address"),
-        network=xml.attribute(source, "network") or xml.attribute(source, "bridge"),
-        model=xml.attribute(xml.child(element, "model"), "type"),
+        network=xml.attribute(source, "network")
+        or xml.attribute(source, "bridge")
+        or (xml.attribute(source, "dev") if kind == "direct" else None),
+        model=PASSTHROUGH if kind == "hostdev" else xml.attribute(xml.child(element, "model"), "type"),
     )
 
 

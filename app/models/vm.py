@@ -61,6 +61,12 @@ class DiskFault(StrEnum):
     """Something newer stands on it."""
     ELSEWHERE = "elsewhere"
     """It is on no storage of its VM's: a LUN, or a volume of another service."""
+    NETWORK = "network"
+    """Its hypervisor reads it over the network (RBD, iSCSI, …)."""
+    VOLUME_MISSING = "volume_missing"
+    """It is a volume of a storage pool that doesn't have it, or isn't there."""
+    ENCRYPTED = "encrypted"
+    """Its hypervisor encrypts it, with a key of its own."""
 
 
 class SourceDisk(_Frozen):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.concerns import RULES, assess
+from app.concerns.libvirt import LIBVIRT
 from app.concerns.rule import Rule
 from app.concerns.settings import SETTINGS
 from app.concerns.vsphere import VSPHERE
@@ -29,9 +30,13 @@ SAID = {
     *("is_template", "consolidation_needed", "fault_tolerance", "io_filters", "managed_by", "npiv"),
     *("virtualization_based_security", "change_tracking", "replication", "latency_sensitivity"),
     *("resource_limits", "cpu_mask", "disk_uuid", "parallel_port", "distributed_nics"),
+    *("architecture", "direct_kernel", "transient", "managed_save", "autostart", "shared_folders"),
+    *("shared_memory", "persistent_memory", "qemu_arguments", "launch_security", "smbios", "checkpoints"),
+    *("disk_limits", "disk_serials", "network_filter", "network_limits", "huge_pages", "host_socket"),
+    "paravirtual",
 }
-"""The settings that readers of OVFs, and the program for vSphere, tell."""
-OF_SETTINGS = (*SETTINGS, *VSPHERE)
+"""The settings that readers of OVFs and libvirt's domains, and the program for vSphere, tell."""
+OF_SETTINGS = (*SETTINGS, *LIBVIRT, *VSPHERE)
 NIC = SourceNic(id="nic-1", mac="52:54:00:00:00:01", network="lan")
 SOUND = VmConfig(
     id="web",
@@ -95,6 +100,14 @@ def test_a_vm_that_is_as_it_should_be_gives_no_concern() -> None:
         (disk(fault=DiskFault.ILLEGAL), "disk_illegal", ConcernSeverity.CRITICAL, "vda"),
         (disk(fault=DiskFault.ELSEWHERE, path=None), "disk_elsewhere", ConcernSeverity.CRITICAL, "vda"),
         (disk(fault=DiskFault.OUTDATED), "disk_outdated", ConcernSeverity.WARNING, "vda"),
+        (disk(fault=DiskFault.NETWORK, path=None), "disk_network", ConcernSeverity.CRITICAL, "vda"),
+        (
+            disk(fault=DiskFault.VOLUME_MISSING, path=None),
+            "disk_volume_missing",
+            ConcernSeverity.CRITICAL,
+            "vda",
+        ),
+        (disk(fault=DiskFault.ENCRYPTED), "disk_encrypted", ConcernSeverity.CRITICAL, "vda"),
         (
             {**disk(bus="ide"), "hardware_version": "engine-4.5"},
             "disk_emulated_bus",

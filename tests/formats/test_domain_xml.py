@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import InvalidSourceError
 from app.formats.domain_xml import read_domain_xml, with_identity
-from app.models.vm import Firmware, SourceDisk, SourceNic
+from app.models.vm import DiskFault, DiskMode, Firmware, SourceDisk, SourceNic
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 SOURCE = (DATA / "libvirt-domain.xml").read_bytes()
@@ -15,7 +15,7 @@ WRITTEN = (DATA / "virt-v2v-2.2.0-local.xml").read_bytes()
 GIB = 2**30
 
 
-def disk(**known: str) -> SourceDisk:
+def disk(**known: object) -> SourceDisk:
     name = known["id"]
     return SourceDisk.model_validate({"label": name, "capacity_bytes": None, **known})
 
@@ -34,11 +34,57 @@ def test_a_domain_is_read() -> None:
 def test_disks_are_read_in_order_without_the_drives_for_media() -> None:
     assert read_domain_xml(SOURCE).disks == (
         disk(id="vda", format="qcow2", bus="virtio", path="/var/lib/libvirt/images/web & mail.qcow2"),
-        disk(id="sdb", format="raw", bus="scsi", path="/dev/mapper/data"),
-        disk(id="vdb", format="raw", bus="virtio"),
+        disk(id="sdb", format="raw", bus="scsi", path="/dev/mapper/data", is_raw_device=True),
+        disk(id="vdb", format="raw", bus="virtio", fault=DiskFault.NETWORK),
         disk(id="vdc"),
         disk(id="hda", bus="ide", path="relative.img"),
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "path", "fault"),
+    [
+        ("/srv/pool/data.img", "/srv/pool/data.img", None),
+        (None, None, DiskFault.VOLUME_MISSING),
+        ("rbd/data.img", None, DiskFault.NETWORK),
+    ],
+)
+def test_a_volume_of_a_pool_is_where_the_pool_says(
+    answer: str | None, path: str | None, fault: DiskFault | None
+) -> None:
+    asked: list[tuple[str, str]] = []
+    found = read_domain_xml(SOURCE, lambda *names: asked.append(names) or answer).disks[3]
+    assert (found.id, found.path, found.fault) == ("vdc", path, fault)
+    assert asked == [("default", "data.img")]
+
+
+@pytest.mark.parametrize(
+    ("element", "told"),
+    [
+        ("<shareable/>", {"is_shared": True}),
+        ("<transient/>", {"mode": DiskMode.INDEPENDENT_NONPERSISTENT}),
+        ("<encryption format='luks'/>", {"fault": DiskFault.ENCRYPTED}),
+        ("", {}),
+    ],
+)
+def test_what_a_disk_is_besides_is_told(element: str, told: dict[str, object]) -> None:
+    text = f"<disk type='file'><source file='/a'/><target dev='vda'/>{element}</disk>"
+    assert read_domain_xml(minimal(devices=text)).disks == (disk(id="vda", path="/a", **told),)
+
+
+def test_an_image_that_libvirt_encrypts_is_told_in_both_places_where_it_may_say_so() -> None:
+    inside = "<disk type='file'><source file='/a'><encryption format='luks'/></source></disk>"
+    assert read_domain_xml(minimal(devices=inside)).disks[0].fault is DiskFault.ENCRYPTED
+
+
+def test_a_card_of_the_host_and_its_network_are_told() -> None:
+    devices = (
+        "<interface type='hostdev'><mac address='52:54:00:00:00:01'/></interface>"
+        "<interface type='direct'><source dev='eth0' mode='bridge'/></interface>"
+    )
+    first, second = read_domain_xml(minimal(devices=devices)).nics
+    assert (first.model, first.network) == ("passthrough", None)
+    assert second.network == "eth0"
 
 
 def test_nics_are_read_in_order() -> None:
