@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-BASE_PACKAGES = "python3,python3-venv,ca-certificates,passwd"
+BASE_PACKAGES = "python3,python3-venv,ca-certificates,passwd,python3-dev"
 """What the base image has of what the steps use."""
 REGISTRY_FILES = (
     "/etc/apt",
