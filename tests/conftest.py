@@ -10,4 +10,5 @@ pytest_plugins = [
     "tests.support.api",
     "tests.support.selection",
     "tests.support.vcenter",
+    "tests.support.libvirtd",
 ]

@@ -13,6 +13,8 @@ X86: Final = frozenset({"x86_64", "i686"})
 PERSISTENT_MEMORY: Final = frozenset({"nvdimm", "virtio-pmem"})
 ITS_OWN_WATCHDOG: Final = "itco"
 """The chipset's, which libvirt tells of each VM that has the chipset."""
+NO_CHOICE: Final = frozenset({"qemu64", "qemu32", "kvm64", "kvm32"})
+"""The CPU models that a VM has when nobody chose one."""
 Elements = list[Element]
 
 
@@ -135,7 +137,7 @@ def _cpu_settings(domain: Element) -> Iterator[tuple[str, str]]:
     if mode in {"host-passthrough", "maximum"}:
         yield "host_cpu", mode
     model = xml.text(cpu, "model")
-    if mode in {None, "custom"} and model:
+    if mode in {None, "custom"} and model and model not in NO_CHOICE:
         yield "cpu_model", model
     if xml.child(cpu, "numa") is not None or xml.child(domain, "numatune") is not None:
         yield "numa", TRUE

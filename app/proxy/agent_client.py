@@ -15,6 +15,7 @@ from app.proxy.answers import answer_of, read_as
 from app.proxy.base import Channel, CommandResult, Proxy
 from app.proxy.inventories import Inventory
 from app.proxy.ovirt import OvirtAgent
+from app.proxy.provider_images import ProviderImagesAgent
 from app.proxy.uploads import UploadAgent
 
 QUICK_SECONDS = 30.0
@@ -136,7 +137,7 @@ class SpaceInfo(_Answer):
     total_bytes: int
 
 
-class HostAgent(UploadAgent, OvirtAgent):
+class HostAgent(UploadAgent, OvirtAgent, ProviderImagesAgent):
     """Asks the agent on one proxy host. Every method raises a HostError subclass when the host can't be used.
 
     What changes something names its attempt and turn; it raises FencedError, and changes nothing, when the

@@ -89,8 +89,6 @@ def _check_fits(url: ProviderUrl, ssh: SshIdentity | None, proxy_host_id: UUID |
         raise _unfit("/ssh/username", "The URL names another user.")
     if proxy_host_id is not None and url.reach is Reach.LOCAL:
         raise _unfit("/proxy_host_id", "What is on the service's machine is not reached through another one.")
-    if proxy_host_id is not None and url.scheme.endswith("+tls"):
-        raise _unfit("/proxy_host_id", "libvirt can't verify names through a tunnel: use `qemu+ssh`.")
 
 
 def _unfit(pointer: str, detail: str) -> UnsupportedPropertyError:

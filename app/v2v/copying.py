@@ -55,7 +55,8 @@ def build_copy(source: V2vInput, output: CopyOutput, *, attempt_dir: str) -> Com
     return Command(
         argv=(VERB, f"{attempt_dir}/{ORDER_NAME}", MACHINE_READABLE),
         masked=tuple(word for number, argv in enumerate(commands) for word in (*_and(number), *argv)),
-        files=(),
+        # What has to be made ready first may need one to log in.
+        files=tuple(file for file in source.files if file.secret),
         environment={},
         preparation=source.preparation,
         copying=order,

@@ -202,6 +202,12 @@ class TlsTrustError(KnownFailureError):
     pattern = r"certificates can't be trusted alone"
 
 
+class SourceHostKeyError(KnownFailureError):
+    code, title = "source_host_key_mismatch", "The source shows another SSH host key than the accepted one"
+    hint = "If the host was reinstalled, accept its new key at the provider; else beware."
+    pattern = r"shows another host key than the accepted one"
+
+
 class SourceNameError(KnownFailureError):
     code, title = "source_name_unknown", "The source's name can't be resolved"
     hint = "Check the name, and that the proxy host's DNS knows it."
@@ -319,6 +325,7 @@ CATALOGUE: Final[tuple[type[KnownFailureError], ...]] = (
     SourceLoginError,
     TlsTrustError,
     SourceCertificateError,
+    SourceHostKeyError,
     SourceChangedError,
     ChecksumMismatchError,
     UnpacksTooLargeError,

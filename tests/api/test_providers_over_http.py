@@ -83,7 +83,6 @@ async def test_a_login_that_is_missing_or_another_is_pointed_at(providing: Provi
         ({}, "/ssh"),
         ({"ssh": {"username": "other"}}, "/ssh/username"),
         ({"proxy_host_id": str(uuid4()), "url": "test:///default"}, "/proxy_host_id"),
-        ({"proxy_host_id": str(uuid4()), "url": "qemu+tls://h/system"}, "/proxy_host_id"),
     ):
         answer = await providing.api.admin.post(PROVIDERS, json=body | more)
         assert (problem_of(answer), pointers(answer)) == ((422, "unsupported_property"), [pointer])

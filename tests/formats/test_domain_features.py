@@ -48,6 +48,7 @@ def test_a_plain_domain_has_nothing_special() -> None:
         ("<cpu mode='host-passthrough'/>", {"host_cpu": "host-passthrough"}),
         ("<cpu match='exact'><model fallback='forbid'>Haswell</model></cpu>", {"cpu_model": "Haswell"}),
         ("<cpu mode='host-model'><model>Haswell</model></cpu>", {}),
+        ("<cpu mode='custom'><model>qemu64</model></cpu>", {}),
         ("<cpu mode='host-model'><numa><cell id='0'/></numa></cpu>", {"numa": "true"}),
         ("<numatune><memory nodeset='1'/></numatune>", {"numa": "true"}),
         ("<iothreads>4</iothreads>", {"io_threads": "4"}),

@@ -17,6 +17,7 @@ from app.proxy.agent.looking import list_result, look, read, read_result
 from app.proxy.agent.ovirt import ovf_stores, volume_chain
 from app.proxy.agent.preparing import prepare
 from app.proxy.agent.probe import probe, ready
+from app.proxy.agent.provider_images import provider_images
 from app.proxy.agent.receiving import receive
 from app.proxy.agent.refusals import InvalidSourceError, RefusedError, of_system
 from app.proxy.agent.storage import (
@@ -54,6 +55,7 @@ LOOKING: dict[str, Verb] = {
     "read_result": read_result,
     "list_result": list_result,
     "probe_dir": probe_dir,
+    "provider_images": provider_images,
 }
 """They read what strangers made, so their memory is limited; they need no work directory."""
 ACTING: dict[str, Verb] = {

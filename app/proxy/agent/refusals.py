@@ -41,6 +41,26 @@ class NoRoomError(RefusedError):
     code = "no_room"
 
 
+class ProviderAuthenticationError(RefusedError):
+    code = "provider_authentication_failed"
+
+
+class ProviderKeyMismatchError(RefusedError):
+    code = "provider_host_key_mismatch"
+
+
+class ProviderRefusedError(RefusedError):
+    code = "provider_refused"
+
+
+class ProviderTimeoutError(RefusedError):
+    code = "provider_timeout"
+
+
+class ProviderUnreachableError(RefusedError):
+    code = "provider_unreachable"
+
+
 class SourceNotAllowedError(RefusedError):
     code = "source_not_allowed"
 
