@@ -12,7 +12,11 @@ from typing import Any
 import libvirt
 import pytest
 
+from tests.support.certificates import Certificate
+from tests.support.sshd import free_port
+
 START_SECONDS = 60
+APART = ("unshare", "--mount", "--propagation", "private")
 SCRIPT = """set -e
 for place in /etc/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt /run/libvirt; do
   mkdir -p "$place"
@@ -21,7 +25,7 @@ done
 cp qemu.conf /etc/libvirt/
 mount --bind passwd /etc/passwd
 mount --bind group /etc/group
-exec libvirtd -f "$PWD/libvirtd.conf" -p "$PWD/pid"
+exec libvirtd "$@" -f "$PWD/libvirtd.conf" -p "$PWD/pid"
 """
 QEMU = """user = "root"
 group = "root"
@@ -32,15 +36,25 @@ namespaces = []
 cgroup_controllers = []
 stdio_handler = "file"
 """
+TLS = """listen_addr = "127.0.0.1"
+tls_port = "{port}"
+auth_tls = "none"
+tls_no_verify_certificate = 1
+tls_no_sanity_certificate = 1
+ca_file = "{one.path}"
+cert_file = "{one.path}"
+key_file = "{one.key_path}"
+"""
 ACCOUNT = "libvirt-qemu"
 """The driver wants it to exist, whoever it lets QEMU run as."""
 
 
 class Libvirtd:
-    """As root only. `socket` is where it listens."""
+    """As root only. `socket` is where it listens; with a certificate also at `tls_port` of loopback."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, certificate: Certificate | None = None) -> None:
         self.directory, self.socket = directory, directory / "libvirt-sock"
+        self.certificate, self.tls_port = certificate, free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,7 +65,7 @@ class Libvirtd:
         self._write_settings()
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "sh", "-c", SCRIPT],
+                [*APART, "sh", "-c", SCRIPT, "sh", *(["--listen"] if self.certificate else [])],
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -91,9 +105,10 @@ class Libvirtd:
 
     def _write_settings(self) -> None:
         (self.directory / "qemu.conf").write_text(QEMU)
-        (self.directory / "libvirtd.conf").write_text(
-            f'unix_sock_dir = "{self.directory}"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n'
-        )
+        text = f'unix_sock_dir = "{self.directory}"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n'
+        if self.certificate is not None:
+            text += TLS.format(one=self.certificate, port=self.tls_port)
+        (self.directory / "libvirtd.conf").write_text(text)
         users, groups = Path("/etc/passwd").read_text(), Path("/etc/group").read_text()
         (self.directory / "passwd").write_text(f"{users}{ACCOUNT}:x:64055:64055::/:/usr/sbin/nologin\n")
         (self.directory / "group").write_text(f"{groups}{ACCOUNT}:x:64055:\n")
@@ -117,10 +132,17 @@ def kvm_domain(name: str, uuid: str, devices: str) -> str:
 @pytest.fixture(scope="session")
 def libvirtd() -> Iterator[Libvirtd]:
     """One for the whole run; each test defines domains of its own."""
-    with tempfile.TemporaryDirectory(prefix="v2v-", dir="/tmp") as name:
-        server = Libvirtd(Path(name))
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+    with (
+        tempfile.TemporaryDirectory(prefix="v2v-", dir="/tmp") as name,
+        running(Libvirtd(Path(name))) as made,
+    ):
+        yield made
+
+
+@contextmanager
+def running(server: Libvirtd) -> Iterator[Libvirtd]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
