@@ -16,6 +16,8 @@ DISKS: Final = frozenset({"disk", "lun"})
 """The devices that are disks; a `lun` is one that the guest may send SCSI commands to."""
 NETWORK_TYPES: Final = frozenset({"network", "vhostuser", "vhostvdpa"})
 """Sources of disks that are neither files nor block devices of the host."""
+XEN_FORMATS: Final = {"aio": "raw", "vhd": "vpc"}
+"""What Xen's tapdisk calls formats, in QEMU's words."""
 PASSTHROUGH: Final = "passthrough"
 LONGEST_NAME: Final = 255
 PREFIXES: Final = {
@@ -104,7 +106,7 @@ def _disk(element: Element, identifier: str, volumes: Volumes | None) -> SourceD
         id=identifier,
         label=identifier,
         capacity_bytes=None,
-        format=xml.attribute(xml.child(element, "driver"), "type"),
+        format=_format(element),
         bus=xml.attribute(xml.child(element, "target"), "bus"),
         path=path,
         mode=DiskMode.INDEPENDENT_NONPERSISTENT if _has(element, "transient") else None,
@@ -112,6 +114,11 @@ def _disk(element: Element, identifier: str, volumes: Volumes | None) -> SourceD
         is_raw_device=xml.attribute(element, "device") == "lun" or None,
         fault=fault,
     )
+
+
+def _format(disk: Element) -> str | None:
+    name = xml.attribute(xml.child(disk, "driver"), "type")
+    return XEN_FORMATS.get(name, name) if name is not None else None
 
 
 def _place(disk: Element, volumes: Volumes | None) -> tuple[str | None, DiskFault | None]:

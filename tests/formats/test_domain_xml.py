@@ -42,6 +42,19 @@ def test_disks_are_read_in_order_without_the_drives_for_media() -> None:
 
 
 @pytest.mark.parametrize(
+    ("driver", "format_name"),
+    [
+        ("<driver name='tap' type='aio'/>", "raw"),
+        ("<driver name='tap2' type='vhd'/>", "vpc"),
+        ("<driver name='phy'/>", None),
+    ],
+)
+def test_the_formats_of_xen_are_told_in_qemu_s_words(driver: str, format_name: str | None) -> None:
+    text = f"<disk type='block'>{driver}<source dev='/dev/vg/a'/><target dev='xvda' bus='xen'/></disk>"
+    assert read_domain_xml(minimal(devices=text)).disks[0].format == format_name
+
+
+@pytest.mark.parametrize(
     ("answer", "path", "fault"),
     [
         ("/srv/pool/data.img", "/srv/pool/data.img", None),

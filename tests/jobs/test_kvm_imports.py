@@ -14,14 +14,19 @@ from app.actions.check_import import check_import
 from app.models.imports import VmImport
 from app.models.state import ImportState
 from app.providers.kvm import KvmProviderCreate
+from app.providers.xen import XenProviderCreate
 from app.services import imports, providers
 from app.services.specs import VmImportCreate
+from app.sources import source_of
+from app.sources.base import Reached
+from app.v2v.command import V2vInput
 from tests.support.engine import Engine
 from tests.support.libvirt import domain, node, qcow2
 from tests.support.libvirtd import Libvirtd, kvm_domain
 from tests.support.remote_hosts import qcow2_on, raw_image, serving
 from tests.support.rows import SEALER
 from tests.support.waiting import until
+from tests.support.xen_programs import PROGRAMS
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """One is enough: what is saved of these imports is what is saved of others."""
@@ -45,18 +50,30 @@ class Place:
         self.disks = qcow2(str(top), "vda") + DATA.format(raw_image(directory, "data.img", TWO))
 
     async def provider(self, url: str, **members: Any) -> None:
-        body = KvmProviderCreate(name="kvm-1", kind="kvm", url=url, **members)
+        await self.save(KvmProviderCreate(name="kvm-1", kind="kvm", url=url, **members))
+
+    async def save(self, body: KvmProviderCreate | XenProviderCreate) -> None:
         async with self.engine.database.session() as session:
             self.provider_id = (await providers.create(session, body, SEALER, allows_local=True)).id
 
     async def behind_ssh(self, libvirtd: Libvirtd, **members: Any) -> None:
+        there = self.there(libvirtd)
+        await self.provider(f"qemu+ssh://{self.where}/system", **{**there, **members})
+
+    def there(self, libvirtd: Libvirtd) -> dict[str, Any]:
+        """The members of a provider, once its VM is there."""
         libvirtd.define(kvm_domain(f"web-{self.uuid[:8]}", self.uuid, self.disks))
-        sshd, user = self.engine.sshd, getpass.getuser()
-        ssh = {"username": user, "private_key": sshd.client_key, "host_key": sshd.host_key}
-        options = {"libvirt_socket": str(libvirtd.socket)}
-        await self.provider(
-            f"qemu+ssh://{user}@127.0.0.1:{sshd.port}/system", **{"ssh": ssh, "options": options, **members}
-        )
+        sshd = self.engine.sshd
+        ssh = {
+            "username": getpass.getuser(),
+            "private_key": sshd.client_key,
+            "host_key": sshd.host_key,
+        }
+        return {"ssh": ssh, "options": {"libvirt_socket": str(libvirtd.socket)}}
+
+    @property
+    def where(self) -> str:
+        return f"{getpass.getuser()}@127.0.0.1:{self.engine.sshd.port}"
 
     def spec(self, **members: Any) -> VmImportCreate:
         source = {"kind": "provider_vm", "provider_id": str(self.provider_id), "vm_id": self.uuid}
@@ -73,6 +90,14 @@ class Place:
             row = await self.engine.drive(context, import_id, seconds=100)
         assert row.state == ImportState.SUCCEEDED, (await self.engine.log(import_id)).decode()
         return row
+
+    async def given(self) -> V2vInput:
+        """virt-v2v's half of the command line, for an attempt in `/w`."""
+        provider = await self.engine.providers.source(self.provider_id)
+        assert provider is not None
+        config, spec = await provider.vm(self.uuid), self.spec()
+        reached = Reached(provider.access, None)
+        return source_of("provider_vm").input(spec.source, config, spec, "/w", reached)
 
     def stored(self) -> list[bytes]:
         """What is on the disks in the storage domain, by their sizes."""
@@ -105,6 +130,19 @@ async def test_a_vm_of_a_kvm_host_is_copied_over_ssh(
     assert row.state == ImportState.SUCCEEDED, row.problem
     assert place.stored() == [ONE, TWO]
     await until(lambda: not serving(str(tmp_path)))
+
+
+async def test_a_vm_of_a_xen_host_is_copied_and_converted_as_one_of_xen(
+    place: Place, libvirtd: Libvirtd
+) -> None:
+    place.engine.children = Children(package=PROGRAMS)
+    members = place.there(libvirtd)
+    await place.save(XenProviderCreate(name="xen-1", kind="xen", url=f"xen+ssh://{place.where}", **members))
+    await place.copied()
+    assert place.stored() == [ONE, TWO]
+    given = await place.given()
+    assert b'<domain type="xen">' in given.files[0].data
+    assert [file.name for file in given.files if file.secret] == ["provider-secret"]
 
 
 async def test_a_check_tells_what_was_found_there_and_no_secret(place: Place, libvirtd: Libvirtd) -> None:

@@ -4,10 +4,12 @@ from app.errors import UnsupportedPropertyError
 from app.sources.provider_vms.base import ProviderSource
 from app.sources.provider_vms.kvm import KvmVms
 from app.sources.provider_vms.vmware import VmwareVms
+from app.sources.provider_vms.xen import XenVms
 
 PROVIDER_SOURCES: tuple[ProviderSource, ...] = (
     KvmVms(),
     VmwareVms(),
+    XenVms(),
 )
 
 

@@ -75,13 +75,19 @@ def login_of(access: ProviderAccess) -> tuple[RemoteLogin, SecretStr]:
 
 
 def given_from_there(
-    config: VmConfig, properties: ImportProperties, attempt_dir: str, access: ProviderAccess
+    config: VmConfig,
+    properties: ImportProperties,
+    attempt_dir: str,
+    access: ProviderAccess,
+    *,
+    hypervisor: str,
 ) -> V2vInput:
     """virt-v2v's input half; `config` has the disks as they were looked at. Raises as `login_of`."""
     login, secret = login_of(access)
     names = {disk.id: f"disk-{number}" for number, disk in enumerate(config.disks, start=1)}
     here = tuple(_here(disk, f"{attempt_dir}/{names[disk.id]}") for disk in config.disks)
-    given = given_as_domain(config.model_copy(update={"disks": here}), properties, attempt_dir)
+    moved = config.model_copy(update={"disks": here})
+    given = given_as_domain(moved, properties, attempt_dir, hypervisor=hypervisor)
     order = {
         "login": login.order(),
         "secret": SECRET_FILE,
