@@ -101,6 +101,17 @@ def ssh_of(attempt_id: UUID) -> int:
     return next(pid for pid in pids if Path(f"/proc/{pid}/comm").read_text() == "ssh\n")
 
 
+async def test_a_lost_connection_is_told_in_the_log(
+    local_agent: HostAgent, own_sshd: SshServer, tmp_path: Path
+) -> None:
+    job = Job(local_agent, remote_login(own_sshd), own_sshd.client_key.get_secret_value().encode())
+    await job.start(HANG, a_raw(tmp_path))
+    await until((job.directory / "ready").exists)
+    own_sshd.cut()
+    await until(lambda: "the connection to the VM's host was closed by remote host" in job.log)
+    await until(lambda: not serving(str(tmp_path)))
+
+
 async def test_a_disk_that_cannot_be_served_fails_before_virt_v2v_starts(job: Job, tmp_path: Path) -> None:
     await job.start("echo never", a_raw(tmp_path), [{"path": str(tmp_path / "none"), "format": "raw"}])
     assert await job.exit_code() == 1

@@ -7,6 +7,7 @@ there sees the end of its input, ends its qemu-nbds and removes its directory.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -27,7 +28,7 @@ from app.proxy.agent.refusals import (
 from app.proxy.agent.ssh_login import FAILED, Login, Ssh, refusal, ssh_to
 from app.proxy.agent.telling import STAGE, Told
 
-SCRATCH, SAID = "ssh", "said"
+SCRATCH, SAID, CONNECTED = "ssh", "said", "connected"
 READY = b"ready\n"
 GREETING = b"NBDMAGIC"
 CREATE_SECONDS = 60.0
@@ -81,7 +82,7 @@ def make_ready(order: Order, directory: Path, told: Told) -> None:
     scratch = directory / SCRATCH
     scratch.mkdir(mode=0o700, exist_ok=True)
     ssh = ssh_to(order.login, str(directory / order.secret), scratch, ["-E", SAID, *more])
-    _start(ssh, _program(order, there), order.login)
+    _start(ssh, _program(order, there), order.login, told)
     for disk, path in zip(order.disks, sockets):
         _check_answers(path)
         _stand_on(path, directory / disk.image)
@@ -107,26 +108,55 @@ def _opened_as(disk: Disk, *, is_running: bool) -> dict[str, Any]:
     return {**(below or {}), **({"force-share": True} if is_running else {})}
 
 
-def _start(ssh: Ssh, program: bytes, login: Login) -> None:
-    """It goes on running when this returns; what it has to say is in the job's log."""
-    read_end, write_end = os.pipe()
+def _start(ssh: Ssh, program: bytes, login: Login, told: Told) -> None:
+    """It goes on running when this returns, watched by a process of its own."""
+    input_end, program_end = os.pipe()
+    answer_end, output_end = os.pipe()
+    watcher = os.fork()
+    if watcher == 0:
+        os.close(program_end)
+        os.close(answer_end)
+        _watch(ssh, input_end, output_end, told)
+    os.close(input_end)
+    os.close(output_end)
     # Who becomes of us keeps it open, and so ssh's input, until it is gone itself.
-    os.set_inheritable(write_end, True)
-    process = subprocess.Popen(
-        ssh.argv, stdin=read_end, stdout=subprocess.PIPE, env=ssh.environment, cwd=str(ssh.directory)
-    )
-    os.close(read_end)
-    _write_all(write_end, program)
-    answer = process.stdout.readline() if process.stdout is not None else b""
+    os.set_inheritable(program_end, True)
+    with contextlib.suppress(BrokenPipeError):
+        _write_all(program_end, program)
+    with os.fdopen(answer_end, "rb") as answers:
+        answer = answers.readline()
     if answer != READY:
-        os.close(write_end)
-        raise _refusal(ssh, process.wait(), login)
+        os.close(program_end)
+        raise _refusal(ssh, os.waitpid(watcher, 0)[1] >> 8, login)
+    (ssh.directory / CONNECTED).touch()
+
+
+def _watch(ssh: Ssh, input_end: int, output_end: int, told: Told) -> None:
+    """The watcher's life; it never returns. Whoever reads in vain shall find the reason in the log."""
+    status = FAILED
+    try:
+        process = subprocess.Popen(
+            ssh.argv, stdin=input_end, stdout=output_end, env=ssh.environment, cwd=str(ssh.directory)
+        )
+        os.close(input_end)
+        os.close(output_end)
+        status = process.wait()
+        if status == FAILED and (ssh.directory / CONNECTED).exists():
+            told.say("error", f"the connection to the VM's host was closed by remote host: {_said(ssh)}")
+    finally:
+        os._exit(status & 0xFF)
 
 
 def _refusal(ssh: Ssh, status: int, login: Login) -> RefusedError:
     if status == FAILED:
-        return refusal(login, status, (ssh.directory / SAID).read_text(errors="replace"))
+        return refusal(login, status, _said(ssh))
     return ProviderRefusedError(f"{login.host} can't serve the disks; it said why above.")
+
+
+def _said(ssh: Ssh) -> str:
+    """What ssh itself has to say."""
+    path = ssh.directory / SAID
+    return path.read_text(errors="replace").strip() if path.exists() else ""
 
 
 def _write_all(fd: int, data: bytes) -> None:
