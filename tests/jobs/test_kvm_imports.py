@@ -80,9 +80,9 @@ class Place:
         domain_id = str(self.engine.site.domain_id)
         return VmImportCreate.model_validate({"source": source, "storage_domain_id": domain_id, **members})
 
-    async def copied(self) -> VmImport:
+    async def copied(self, **members: Any) -> VmImport:
         async with self.engine.database.session() as session:
-            spec = self.spec(conversion={"mode": "copy"}, disk_defaults={"format": "raw"})
+            spec = self.spec(conversion={"mode": "copy"}, disk_defaults={"format": "raw"}, **members)
             import_id = (await imports.create(session, spec, created_by="test", sealer=SEALER)).id
         await self.engine.site.admit()
         context = await self.engine.context()
@@ -154,15 +154,19 @@ async def test_a_check_tells_what_was_found_there_and_no_secret(place: Place, li
     assert key.splitlines()[1] not in found.model_dump_json()
 
 
-async def test_a_running_vm_is_told(place: Place, libvirtd: Libvirtd) -> None:
+async def test_a_running_vm_is_told_and_copied_only_if_that_is_accepted(
+    place: Place, libvirtd: Libvirtd
+) -> None:
     await place.behind_ssh(libvirtd)
     libvirtd.start_domain(place.uuid)
     try:
         found = await check_import(place.engine.providers, place.spec())
+        await place.copied(accept_concerns=["vm_running"])
     finally:
         libvirtd.end_domain(place.uuid)
     assert found.importable is False
     assert "vm_running" in {concern.code for concern in found.concerns}
+    assert place.stored() == [ONE, TWO]
 
 
 async def test_disks_need_a_login_even_where_the_list_does_not(place: Place) -> None:

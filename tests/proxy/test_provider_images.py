@@ -21,7 +21,7 @@ from app.proxy.agent.ssh_login import ASKPASS, Login, ssh_to
 from app.proxy.agent_client import HostAgent
 from app.proxy.provider_images import RemoteImage
 from tests.support.remote_hosts import remote_login
-from tests.support.sshd import SshServer, free_port
+from tests.support.sshd import SshServer, free_port, ssh_server
 
 MIB = 2**20
 
@@ -134,6 +134,18 @@ async def test_a_refused_key_and_a_dead_host_are_told_apart(there: There, tmp_pa
     there.login = replace(there.login, port=free_port())
     with pytest.raises(ProviderUnreachableError, match="Connection refused"):
         await there.look((Path("/dev/null"), "raw"))
+
+
+async def test_a_password_logs_in_as_a_key_does(local_agent: HostAgent, tmp_path: Path) -> None:
+    with ssh_server(password="it's $(a) password") as server:
+        there = There(local_agent, server)
+        there.login = replace(there.login, by_password=True)
+        there.secret = SecretStr(server.password)
+        [found] = await there.look((image(tmp_path / "disk"), "qcow2"))
+        assert found.virtual_bytes == 8 * MIB
+        there.secret = SecretStr("another")
+        with pytest.raises(ProviderAuthenticationError):
+            await there.look((tmp_path / "disk", "qcow2"))
 
 
 def test_a_password_is_read_from_its_file_and_stands_in_no_argument(tmp_path: Path) -> None:

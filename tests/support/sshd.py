@@ -36,6 +36,8 @@ class SshServer:
     """PATH on the host: put a directory of stand-ins first. HOME is empty, so that no shell changes it."""
     host_key: str = ""
     client_key: SecretStr = field(default_factory=lambda: SecretStr(""))
+    password: str = ""
+    """Root's there; without one nobody logs in by a password."""
     _process: subprocess.Popen[bytes] | None = field(default=None)
 
     def prepare(self) -> None:
@@ -55,7 +57,7 @@ class SshServer:
         Path("/run/sshd").mkdir(exist_ok=True)
         log = (self.directory / "log").open("ab")
         self._process = subprocess.Popen(
-            [PROGRAM, "-D", "-e", "-f", str(self.directory / "sshd_config")],
+            [*self._apart(), PROGRAM, "-D", "-e", "-f", str(self.directory / "sshd_config")],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -132,6 +134,16 @@ class SshServer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    def _apart(self) -> list[str]:
+        """With a password: a file of passwords of its own, in mounts of its own."""
+        if not self.password:
+            return []
+        shadow = self.directory / "shadow"
+        shadow.touch(mode=0o600)
+        shadow.write_text(f"root:{_crypted(self.password)}:19000:0:99999:7:::\n")
+        script = 'mount --bind "$0" /etc/shadow && exec "$@"'
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(shadow)]
+
     def _config(self) -> str:
         return f"""\
 ListenAddress 127.0.0.1
@@ -142,7 +154,7 @@ PidFile none
 UsePAM no
 StrictModes no
 PermitRootLogin yes
-PasswordAuthentication no
+PasswordAuthentication {"yes" if self.password else "no"}
 Subsystem sftp internal-sftp
 SetEnv PATH={self.path} HOME={self.directory}
 """
@@ -152,6 +164,11 @@ def _keygen(path: Path) -> None:
     path.unlink(missing_ok=True)
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=30)
+
+
+def _crypted(password: str) -> str:
+    argv = ["openssl", "passwd", "-6", "-stdin"]
+    return subprocess.run(argv, input=password, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def free_port() -> int:
@@ -180,10 +197,10 @@ def _name(pid: int) -> str:
 
 
 @contextlib.contextmanager
-def ssh_server(*, path: str | None = None) -> Iterator[SshServer]:
+def ssh_server(*, path: str | None = None, password: str = "") -> Iterator[SshServer]:
     """A running server of one's own."""
     with tempfile.TemporaryDirectory(prefix="sshd-", dir="/tmp") as name:
-        server = SshServer(Path(name), path=path or HOST_PATH)
+        server = SshServer(Path(name), path=path or HOST_PATH, password=password)
         server.prepare()
         server.start()
         try:
