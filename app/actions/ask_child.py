@@ -125,9 +125,7 @@ class Children:
         except* _TooLongError as errors:
             raise _TooLongError from errors
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await asyncio.shield(process.wait())
+            await asyncio.shield(_ended(process))
 
 
 class _Said:
@@ -148,6 +146,17 @@ class _Said:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         log.warning(event, child=self._name, exit_status=self.exit_status, said=text[-TOLD_WORDS:])
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Kill it with all that it started, and wait until it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for stream in (process.stdout, process.stderr):
+        # asyncio tells nobody of an end while there is something that nobody reads.
+        while stream is not None and await stream.read(BLOCK_BYTES):
+            pass
+    await process.wait()
 
 
 def _environment() -> dict[str, str]:
