@@ -243,6 +243,16 @@ class EventsUnavailableError(UnavailableError):
     hint = "Redis can't be reached. Imports go on; try the stream again in a moment."
 
 
+class ScanFailedError(UnavailableError):
+    code, title = "scan_failed", "The scan failed"
+    hint = "Scan again; the service's log has more."
+
+
+class ScanInterruptedError(UnavailableError):
+    code, title = "scan_interrupted", "The scan was interrupted too often"
+    hint = "Look at the workers' logs, then scan again."
+
+
 class SchemaMismatchError(UnavailableError):
     code, title = "schema_mismatch", "The database's schema is not this program's"
     hint = "Run `v2v-import migrate`, or update this program."
@@ -256,6 +266,11 @@ class UnknownRevisionError(AppError):
 
 class DeadlineError(AppError):
     status, code, title = 504, "deadline_exceeded", "The other side did not answer in time"
+
+
+class ScanTimeoutError(DeadlineError):
+    code, title = "scan_timeout", "The scan took longer than it may"
+    hint = "Scan a part of the source, or set a longer `V2V_IMPORT_SCAN_LIMIT_SECONDS`."
 
 
 # --- uploads ---------------------------------------------------------------------------------------------
@@ -436,6 +451,14 @@ class SourceUnreadableError(ImportFailureError):
     code, title = "source_unreadable", "The source can't be read"
 
 
+class MountFailedError(ImportFailureError):
+    code, title = "mount_failed", "The export or device that holds the source can't be mounted"
+    hint = (
+        "Try it on the proxy host as root: `mount -t nfs -o ro server:/export /mnt`. It needs nfs-common (or "
+        "nfs-utils) there, and the server's leave."
+    )
+
+
 class InvalidSourceError(ImportFailureError):
     code, title = "invalid_source", "The source is not what its kind says"
 
@@ -465,6 +488,14 @@ class MalformedXmlError(InvalidSourceError):
 class UnsafeImageError(ImportFailureError):
     code, title = "unsafe_image", "A disk image refers to something outside its own directory"
     hint = "Flatten the image (`qemu-img convert`) and import the result."
+
+
+class GuestUnreadableError(ImportFailureError):
+    code, title = "guest_unreadable", "Nobody could look into the guest"
+    hint = (
+        "It needs guestfish (guestfs-tools, libguestfs-tools) on the proxy host; encrypted disks stay shut. "
+        "The VM may be imported all the same."
+    )
 
 
 class NoRoomError(ImportFailureError):

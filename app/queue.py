@@ -1,4 +1,4 @@
-"""Wakes imports through Redis: arq behind a face of our own."""
+"""Wakes workers through Redis: arq behind a face of our own."""
 
 import json
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from app import logs
 from app.outages import Outage, within
 
 JOB_NAME: Final = "advance_import"
+SCAN_JOB_NAME: Final = "take_scans"
 QUEUE_NAME: Final = "v2v-import:wakes"
 WAKE_SECONDS: Final = 2.0
 """No request and no turn waits longer than this for Redis: the sweep wakes what could not be woken."""
@@ -137,18 +138,25 @@ class Queue:
 
     async def wake(self, import_id: UUID) -> bool:
         """Ask for a turn of this import now. Never raises; False when Redis can't be reached."""
+        return await self._enqueue(JOB_NAME, import_id)
+
+    async def wake_scan(self, scan_id: UUID) -> bool:
+        """Tell a worker that a scan waits. Never raises; False when Redis can't be reached."""
+        return await self._enqueue(SCAN_JOB_NAME, scan_id)
+
+    async def _enqueue(self, name: str, id_: UUID) -> bool:
         if self._outage.is_on():
             return False
         try:
             async with within(WAKE_SECONDS):
                 await self._redis.enqueue_job(
-                    JOB_NAME,
-                    str(import_id),
-                    _job_id=f"{import_id}:{uuid4().hex}",
+                    name,
+                    str(id_),
+                    _job_id=f"{id_}:{uuid4().hex}",
                     _expires=EXPIRES_SECONDS,
                 )
         except (RedisError, OSError) as error:
-            log.warning("queue.wake_failed", import_id=str(import_id), error=str(error))
+            log.warning("queue.wake_failed", job=name, id=str(id_), error=str(error))
             self._outage.note(error)
             return False
         self._outage.note(None)

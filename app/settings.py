@@ -70,6 +70,12 @@ class Settings(BaseSettings):
     """How long it may take to list all of its VMs."""
     provider_questions: int = Field(default=4, ge=1)
     """How many providers one process asks at the same time."""
+    worker_scans: int = Field(default=4, ge=1)
+    """Scans that one worker runs at the same time."""
+    scan_limit_seconds: float = Field(default=1800, gt=0)
+    """A scan that takes longer fails."""
+    scan_lifetime_seconds: int = Field(default=24 * 3600, ge=1)
+    """How long a scan is kept after it has ended."""
     event_buffer: int = Field(default=10_000, ge=10)
     """Events that the live stream in Redis holds."""
     ping_seconds: float = Field(default=15, gt=0)

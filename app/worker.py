@@ -18,10 +18,11 @@ from app.db import Database, is_newer, is_unavailable, mismatch, newest_version
 from app.events import Events
 from app.jobs.context import Context
 from app.jobs.runner import Runner
+from app.jobs.scan import Scans
 from app.jobs.sweep import Sweep
 from app.jobs.watch import Watchers
 from app.proxy.pool import ProxyPool
-from app.queue import JOB_NAME, Queue, worker_options
+from app.queue import JOB_NAME, SCAN_JOB_NAME, Queue, worker_options
 from app.secrets import Sealer
 from app.services import installation, workers
 from app.settings import Settings
@@ -146,11 +147,12 @@ async def _live(settings: Settings, tools: _Tools, stop: asyncio.Event) -> None:
 
 
 async def _serve(context: Context, stop: asyncio.Event) -> None:
-    runner = Runner(context)
+    runner, scans = Runner(context), Scans(context)
     async with asyncio.TaskGroup() as group:
         group.create_task(_beat(context))
         group.create_task(_watch_schema(context.database))
-        group.create_task(_take_wakes(context.settings, runner))
+        group.create_task(_take_wakes(context.settings, runner, scans))
+        group.create_task(scans.run())
         group.create_task(Watchers(context).run())
         group.create_task(Sweep(context, runner).run())
         await stop.wait()
@@ -185,11 +187,14 @@ async def _watch_schema(database: Database) -> None:
             raise _SchemaMovedError
 
 
-async def _take_wakes(settings: Settings, runner: Runner) -> None:
+async def _take_wakes(settings: Settings, runner: Runner, scans: Scans) -> None:
     """Run the turns that are asked for through the queue; without Redis the sweep runs them."""
 
     async def advance_import(ctx: dict[Any, Any], *args: Any, **_: Any) -> None:  # noqa: ARG001
         await runner.run(UUID(args[0]))
+
+    async def take_scans(ctx: dict[Any, Any], *args: Any, **_: Any) -> None:  # noqa: ARG001
+        scans.call()
 
     options = worker_options(
         settings.resolved_redis_url(),
@@ -197,7 +202,7 @@ async def _take_wakes(settings: Settings, runner: Runner) -> None:
     )
     while True:
         worker = Worker(
-            functions=[func(advance_import, name=JOB_NAME)],
+            functions=[func(advance_import, name=JOB_NAME), func(take_scans, name=SCAN_JOB_NAME)],
             handle_signals=False,
             max_jobs=settings.worker_turns,
             **options,

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
 import structlog
 from httpx import codes
 from sqlalchemy import select
@@ -17,6 +18,7 @@ from app.models.columns import now
 from app.models.data_centers import Network
 from app.models.idempotency import IdempotencyRecord
 from app.models.providers import Provider, SshIdentity, TlsChecks
+from app.models.scans import Scan, ScanState
 from app.models.source_vms import ListedVm
 from app.models.state import ImportState, StepName
 from app.models.storage_domains import StorageDomain
@@ -86,9 +88,12 @@ class Place:
             expires_at = now() + timedelta(days=1)
             upload = {"metadata_text": "", "length_bytes": 1, "created_by": "test", "expires_at": expires_at}
             session.add(Upload(file_name="web.ova", proxy_host_id=host.id, **upload))
+            scan = Scan(proxy_host_id=host.id, state=ScanState.SUCCEEDED, created_by="a", finished_at=now())
+            session.add(scan)
             self.paths = [
                 *(f"/v1/imports/{row.id}{part}" for part in ("", "/timeline", "/log", "/bundle")),
                 *("/v1/imports", "/v1/imports?label=team:red&state=running", "/v1/tokens", "/metrics"),
+                *("/v1/scans", f"/v1/scans/{scan.id}"),
                 *("/v1/data-centers", f"/v1/data-centers/{center.id}", "/v1/vms", f"/v1/vms/{vm.id}"),
                 *("/v1/proxy-hosts", f"/v1/proxy-hosts/{host.id}", "/v1/disks", "/v1/uploads"),
                 *("/v1/providers", f"/v1/providers/{provider.id}", f"/v1/providers/{provider.id}/vms"),
@@ -138,6 +143,7 @@ async def _context(api: Api) -> Context:
     )
 
 
+@pytest.mark.timeout(300)
 async def test_whatever_can_t_be_read_of_a_row_the_others_go_on(api: Api) -> None:
     place, context = await Place(api).build(), await _context(api)
     is_sqlite = api.database.url.startswith("sqlite")

@@ -63,5 +63,6 @@ def _commands(markdown: str) -> list[list[str]]:
 
 def _names(words: list[str]) -> list[str]:
     """The command and, for a group, its subcommand."""
-    groups = {"imports", "proxy-hosts", "providers", "storage-domains", "data-centers", "orphans", "token"}
+    groups = {"imports", "proxy-hosts", "providers", "storage-domains", "data-centers", "orphans", "scans"}
+    groups |= {"token"}
     return words[: 2 if words[0] in groups else 1]

@@ -20,10 +20,11 @@ from app.models.storage_domains import DomainHostStatus, StorageDomain
 from app.models.vm import Concern, ConcernSeverity, SourceDisk, VmConfig
 from app.providers.base import SourceProvider
 from app.proxy.agent_client import HostAgent
+from app.proxy.mounts import Mount
 from app.services import storage_domains
 from app.services.placement import work_bytes_at_least
 from app.services.specs import VmImportCreate
-from app.sources import source_of
+from app.sources import mounted, source_of
 from app.sources.base import Site
 from app.sources.properties import excluded, included
 
@@ -38,6 +39,8 @@ class Examination:
     """The request, with the source that turned out to stand behind the one that was named."""
     roots: tuple[str, ...]
     """The directories that this one may read."""
+    mounts: tuple[Mount, ...]
+    """What has to be mounted for it."""
     concerns: tuple[Concern, ...]
     work_bytes: int
     work_free_bytes: int
@@ -63,7 +66,7 @@ async def examine(
     """
     source = source_of(spec.source.kind)
     site = Site(agent, host.source_roots, provider, host.status.virt_v2v)
-    reading = await source.read(spec.source, site, without=excluded(spec))
+    reading = await mounted.read(source, spec.source, site, without=excluded(spec))
     _check_disks(spec, reading.config)
     check_macs(reading.config.nics, spec.nics)
     destination, settings = storage_domains.opened(domain)
@@ -73,6 +76,7 @@ async def examine(
         config=config,
         spec=with_source(spec, reading.source),
         roots=tuple(host.source_roots) if reading.roots is None else reading.roots,
+        mounts=reading.mounts,
         concerns=(*reading.config.concerns, *assess(config)),
         work_bytes=work_bytes_at_least(is_copy=spec.conversion.is_copy) + reading.work_bytes,
         work_free_bytes=host.status.free_bytes or 0,

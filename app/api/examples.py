@@ -11,7 +11,7 @@ from app.actions.check_import import ChosenDomain, ChosenHost, ImportCheck, Requ
 from app.api.health import Health, Readiness
 from app.api.kinds import KINDS, Kinds
 from app.api.provider_examples import SOURCE_VM, provider_answers, provider_bodies
-from app.errors import HostUnreachableError
+from app.errors import HostUnreachableError, SourceNotFoundError
 from app.models.attempts import TimelineItem
 from app.models.common import Page
 from app.models.data_centers import DataCenterPublic, Network
@@ -27,12 +27,15 @@ from app.models.orphans import (
 )
 from app.models.progress import DiskCopyState, DiskProgress, Progress
 from app.models.proxy_hosts import HostState, HostStatus, ProxyHostPublic, VirtV2vStatus
+from app.models.scans import ScanState
+from app.models.source_vms import SourceVm, SourceVmDisk
 from app.models.state import ImportState, Role, StepName
 from app.models.storage_domains import DomainHostStatus, DomainState, DomainStatus, StorageDomainPublic
 from app.models.tokens import ApiTokenCreated, ApiTokenPublic, StreamTicketCreated
 from app.models.uploads import UploadPublic, UploadState
 from app.models.vm import Concern, ConcernSeverity, Firmware, SourceNic
 from app.models.vms import DiskLocation, DiskPublic, DiskState, VmPublic, VmState
+from app.services.scan_specs import ScanItem, ScanPublic, ScanSummaryPublic
 from app.services.specs import ImportSpecPublic, VmImportPublic
 
 GIB: Final = 2**30
@@ -45,7 +48,7 @@ def _id(number: int) -> UUID:
 
 DATA_CENTER_ID, DOMAIN_ID, HOST_ID, IMPORT_ID = _id(1), _id(0xA), _id(0xB), _id(0xC)
 VM_ID, DISK_ID, TOKEN_ID, ATTEMPT_ID = _id(0xD), _id(0xE), _id(0xF), _id(0x10)
-UPLOAD_ID, PROVIDER_ID = _id(0x11), _id(0x12)
+UPLOAD_ID, PROVIDER_ID, SCAN_ID = _id(0x11), _id(0x12), _id(0x13)
 HOST_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZvciB0aGUgZXhhbXBsZXMgYWxvbmUsIG5vIGhvc3Qh"
 FINGERPRINT: Final = "SHA256:rZB9j3TAz0Rj3bJUVb5UdSm1jV6nT2FJVX1yLqQ0XsE"
 
@@ -216,6 +219,68 @@ UPLOAD: Final = UploadPublic(
     created_at=AT,
     expires_at=AT + timedelta(days=1),
 )
+SCAN_SUMMARY: Final = ScanSummaryPublic.model_validate(
+    {
+        "id": SCAN_ID,
+        "state": ScanState.SUCCEEDED,
+        "proxy_host_id": HOST_ID,
+        "source": {"kind": "folder", "path": "/srv/exports"},
+        "deep": False,
+        "item_count": 2,
+        "complete": True,
+        "problem": None,
+        "created_by": "night shift",
+        "created_at": AT,
+        "started_at": AT,
+        "finished_at": AT,
+        "version": 3,
+    }
+)
+SCAN: Final = ScanPublic(
+    **dict(SCAN_SUMMARY),
+    items=(
+        ScanItem.model_validate(
+            {
+                "path": "/srv/exports/web-1.ova",
+                "source": {"kind": "ova", "path": "/srv/exports/web-1.ova"},
+                "vm": SourceVm(
+                    id="web-1",
+                    name="web-1",
+                    path="/srv/exports/web-1.ova",
+                    cpu_count=2,
+                    memory_bytes=4 * GIB,
+                    firmware=Firmware.BIOS,
+                    os="debian12_64Guest",
+                    disk_count=1,
+                    capacity_bytes=10 * GIB,
+                    importable=True,
+                    disks=(
+                        SourceVmDisk(
+                            id="vmdisk1",
+                            label="Hard disk 1",
+                            capacity_bytes=10 * GIB,
+                            used_bytes=GIB,
+                            format="vmdk",
+                            bus="scsi",
+                        ),
+                    ),
+                    nics=VM.nics,
+                ),
+                "problem": None,
+            }
+        ),
+        ScanItem.model_validate(
+            {
+                "path": "/srv/exports/db.xml",
+                "source": {"kind": "libvirt_xml", "path": "/srv/exports/db.xml"},
+                "vm": None,
+                "problem": SourceNotFoundError(
+                    "There is no '/srv/exports/db.qcow2' on the proxy host."
+                ).to_problem(),
+            }
+        ),
+    ),
+)
 ORPHAN: Final = Orphan(
     id=UUID("0196f1d2-7c1e-8a5b-9f3c-7c1e0d9b2a64"),
     kind=OrphanKind.ATTEMPT_DIRECTORY,
@@ -242,6 +307,8 @@ ANSWERS: Final[tuple[BaseModel, ...]] = (
     TOKEN,
     ApiTokenCreated(**TOKEN.model_dump(), token="v2v_…"),  # noqa: S106  # an example
     StreamTicketCreated(ticket="v2vt_…", expires_at=AT),
+    SCAN,
+    Page[ScanSummaryPublic](items=[SCAN_SUMMARY], next_cursor=None),
     IMPORT,
     CHECK,
     Kinds(
@@ -327,6 +394,22 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
         "drain": {"summary": "Begin nothing new there", "value": {"enabled": False}},
     },
     **provider_bodies(HOST_ID, HOST_KEY),
+    "createScan": {
+        "folder": {
+            "summary": "A folder that holds many VMs",
+            "value": {
+                "proxy_host_id": str(HOST_ID),
+                "source": {"kind": "folder", "path": "/srv/exports"},
+            },
+        },
+        "ova": {
+            "summary": "What is in an OVA",
+            "value": {
+                "proxy_host_id": str(HOST_ID),
+                "source": {"kind": "ova", "path": "/srv/exports/web-1.ova"},
+            },
+        },
+    },
     "createToken": {"default": {"value": {"name": "night shift", "role": "operator"}}},
     "removeOrphans": {"default": {"value": {"ids": [str(ORPHAN.id)]}}},
     "createStreamTicket": {"default": {"value": {"path": f"/v1/imports/{IMPORT_ID}/events"}}},
@@ -348,6 +431,7 @@ PARAMETERS: Final[dict[str, str | int]] = {
     "disk_id": str(DISK_ID),
     "token_id": str(TOKEN_ID),
     "upload_id": str(UPLOAD_ID),
+    "scan_id": str(SCAN_ID),
     "Upload-Length": UPLOAD.length_bytes,
     "Upload-Offset": UPLOAD.offset_bytes,
     "Upload-Metadata": UPLOAD_METADATA,

@@ -24,6 +24,7 @@ TAGS: Final = (
     ("storage domains", "Where imported VMs go."),
     ("proxy hosts", "Hosts with virt-v2v that the service drives over SSH."),
     ("providers", "External systems that hold VMs: VMware, and KVM and Xen through libvirt."),
+    ("scans", "Looks into a source: which VMs are in it, and how each is imported."),
     ("imports", "VMs on their way in."),
     ("uploads", "Files that clients bring to a proxy host (tus 1.0), to be imported there."),
     ("events", "Server-sent events of imports, with progress per disk."),

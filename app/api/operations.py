@@ -66,6 +66,7 @@ VERSIONED: Final = frozenset(
         "TokenCreated",
         "Import",
         "Upload",
+        "Scan",
         "Vm",
         "Disk",
     }

@@ -63,8 +63,8 @@ def import_vm(
     path: Annotated[
         str,
         typer.Argument(
-            help="Absolute path on the proxy host; of uploads, their ids with commas between; of a VM of a "
-            "provider, that by name or id, with --vm-id."
+            help="Absolute path on the proxy host, or nfs://server/export/path; of uploads, their ids with "
+            "commas between; of a VM of a provider, that by name or id, with --vm-id."
         ),
     ],
     to: Annotated[

@@ -41,7 +41,9 @@ def add_proxy_host(
     sudo: Annotated[bool, typer.Option("--sudo", help="Become root by `sudo -n`.")] = False,
     work_dir: Annotated[str | None, typer.Option(help="Where attempts keep their files.")] = None,
     virt_v2v_path: Annotated[str | None, typer.Option()] = None,
-    source_root: Annotated[list[str] | None, typer.Option(help="A directory imports may read.")] = None,
+    source_root: Annotated[
+        list[str] | None, typer.Option(help="A directory imports may read, or nfs://server/export.")
+    ] = None,
     max_concurrent_imports: Annotated[int | None, typer.Option(min=1)] = None,
     data_center: Annotated[str | None, typer.Option(help="By name or id; else the only one.")] = None,
     accept_key: AcceptKey = False,

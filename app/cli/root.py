@@ -14,6 +14,7 @@ from app.cli import (
     programs,
     providers,
     proxy_hosts,
+    scans,
     storage_domains,
     tokens,
     uploads,
@@ -36,6 +37,7 @@ app.add_typer(imports.app, name="imports")
 app.add_typer(proxy_hosts.app, name="proxy-hosts")
 app.add_typer(providers.app, name="providers")
 app.add_typer(storage_domains.app, name="storage-domains")
+app.add_typer(scans.app, name="scans")
 app.add_typer(uploads.app, name="uploads")
 app.add_typer(orphans.app, name="orphans")
 app.add_typer(data_centers.app, name="data-centers")

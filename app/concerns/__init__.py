@@ -2,6 +2,7 @@
 
 from app.concerns.disks import DISKS
 from app.concerns.general import GENERAL
+from app.concerns.guest import GUEST
 from app.concerns.hardware import HARDWARE
 from app.concerns.libvirt import LIBVIRT
 from app.concerns.rule import Rule
@@ -13,7 +14,7 @@ from app.models.vm import Concern, ConcernSeverity, VmConfig
 _GRAVEST_FIRST = (ConcernSeverity.CRITICAL, ConcernSeverity.WARNING, ConcernSeverity.INFO)
 RULES: tuple[Rule, ...] = tuple(
     sorted(
-        (*GENERAL, *SECURITY, *DISKS, *HARDWARE, *SETTINGS, *LIBVIRT, *VSPHERE),
+        (*GENERAL, *SECURITY, *DISKS, *HARDWARE, *SETTINGS, *LIBVIRT, *VSPHERE, *GUEST),
         key=lambda rule: _GRAVEST_FIRST.index(rule.severity),
     )
 )

@@ -13,10 +13,11 @@ from app.models.attempts import Attempt
 from app.models.columns import now
 from app.models.vm import VmConfig
 from app.proxy.agent_client import AttemptPlace
+from app.proxy.mounts import Mount
 from app.services.specs import VmImportCreate
 from app.sources import SourceSpec
 
-CONFIG, SOURCE, BEHIND, ROOTS = "config", "source", "behind", "roots"
+CONFIG, SOURCE, BEHIND, ROOTS, MOUNTS = "config", "source", "behind", "roots", "mounts"
 PLACE, TARGET, MADE = "place", "target", "made"
 LAUNCHED, MACHINE_READABLE, AT = "launched", "machine_readable", "at"
 EXCEEDED, OVER = "exceeded", "over"
@@ -37,6 +38,7 @@ class Exceeded:
 
 _configs = TypeAdapter(VmConfig)
 _roots: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
+_mounts: TypeAdapter[tuple[Mount, ...]] = TypeAdapter(tuple[Mount, ...])
 _sources: TypeAdapter[SourceSpec] = TypeAdapter(SourceSpec)
 _places = TypeAdapter(AttemptPlace)
 _targets = TypeAdapter(Target)
@@ -64,6 +66,11 @@ def spec(turn: Turn) -> VmImportCreate:
 def roots(turn: Turn) -> tuple[str, ...]:
     """The directories that the source may read (read_config)."""
     return _read(turn, ROOTS, _roots)
+
+
+def mounts(turn: Turn) -> tuple[Mount, ...]:
+    """What has to be mounted for the source (read_config)."""
+    return _read(turn, MOUNTS, _mounts) if MOUNTS in turn.facts else ()
 
 
 def place(turn: Turn) -> AttemptPlace:

@@ -21,6 +21,7 @@ from app.services import (
     imports,
     proxy_hosts,
     records,
+    scans,
     turns,
     uploads,
     waiting,
@@ -176,13 +177,14 @@ class Sweep:
                 group.create_task(self._probe(host))
 
     async def _purge(self, _: asyncio.TaskGroup) -> None:
-        """Forget answers that nobody can ask for again, and uploads that expired long ago."""
+        """Forget answers that nobody can ask for again, and uploads and scans that ended long ago."""
         if not self._is_first or time.monotonic() - self._purged_at < PURGE_SECONDS:
             return
         self._purged_at = time.monotonic()
         async with self._context.database.session() as session:
             await idempotency.purge(session, self._context.settings.idempotency_lifetime_seconds)
             await uploads.purge(session)
+            await scans.purge(session, self._context.settings.scan_lifetime_seconds)
 
     async def _clear_uploads(self, group: asyncio.TaskGroup) -> None:
         """End uploads that are over, and remove what nobody needs. A host that hangs holds up no pass."""

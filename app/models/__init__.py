@@ -10,6 +10,7 @@ from app.models.imports import ImportLabel, VmImport
 from app.models.installation import Installation
 from app.models.providers import Provider, ProviderVm
 from app.models.proxy_hosts import ProxyHost
+from app.models.scans import Scan
 from app.models.storage_domains import StorageDomain
 from app.models.tokens import ApiToken, StreamTicket
 from app.models.uploads import Upload
@@ -38,6 +39,7 @@ TABLES: tuple[type[SQLModel], ...] = (
     Upload,
     Provider,
     ProviderVm,
+    Scan,
 )
 
 for table in TABLES:

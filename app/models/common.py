@@ -119,4 +119,27 @@ HostPath = Annotated[
 ]
 """An absolute path on a proxy host; any character but NUL, no `..`."""
 
+_SERVER: Final = r"nfs://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
+_PATH: Final = rf"/{NO_DOTS}[^\x00]*"
+SourcePath = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=4095),
+    Matching(
+        rf"^({_SERVER}|device:///dev)?{_PATH}$",
+        "give an absolute path, `nfs://server/export/path` or `device:///dev/…/path`, without `..` and NUL",
+    ),
+]
+"""What an import reads: a path on the proxy host, or one on an export or a device that is mounted there.
+
+Nothing in it is decoded.
+"""
+SourceRoot = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=4095),
+    Matching(
+        rf"^({_SERVER}/{NO_DOTS}[^\x00?]*(\?vers=(3|4|4\.[012]))?|device:///dev{_PATH}|{_PATH})$",
+        "give an absolute path, `nfs://server/export` (with `?vers=3` if need be) or `device:///dev/…`",
+    ),
+]
+
 Json = dict[str, Any]

@@ -24,6 +24,7 @@ from app.models.common import (
     ResourceName,
     Shape,
     Slots,
+    SourceRoot,
 )
 
 
@@ -147,7 +148,7 @@ class ProxyHostCreate(Shape):
     work_dir: HostPath = "/var/lib/v2v-import"
     """Where attempts have their directories: at most 40 bytes long."""
     virt_v2v_path: V2vPath = "virt-v2v"
-    source_roots: tuple[HostPath, ...] = ShapeField(default=(), max_length=100)
+    source_roots: tuple[SourceRoot, ...] = ShapeField(default=(), max_length=100)
     """Directories that imports may read."""
     environment: Environment = ShapeField(default_factory=dict)
     """For virt-v2v: `LIBGUESTFS_*`, `VIRTIO_WIN`, `VIRT_TOOLS_DATA_DIR`."""
@@ -170,7 +171,7 @@ class ProxyHostPatch(Patch):
     host_key: HostKey | None = None
     work_dir: HostPath | None = None
     virt_v2v_path: V2vPath | None = None
-    source_roots: tuple[HostPath, ...] | None = ShapeField(default=None, max_length=100)
+    source_roots: tuple[SourceRoot, ...] | None = ShapeField(default=None, max_length=100)
     environment: Environment | None = None
     max_concurrent_imports: Slots | None = None
     enabled: StrictBool | None = None

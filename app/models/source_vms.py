@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from app.models.common import Shape
-from app.models.vm import Concern, Firmware, PowerState, SourceNic, VmConfig
+from app.models.vm import Concern, Firmware, Guest, PowerState, SourceNic, VmConfig
 
 
 class SourceVmSummary(Shape):
@@ -43,6 +43,8 @@ class SourceVm(SourceVmSummary):
     has_snapshots: bool | None = None
     disks: tuple[SourceVmDisk, ...] = ()
     nics: tuple[SourceNic, ...] = ()
+    guest: Guest | None = None
+    """What a deep scan found in the guest."""
 
 
 class ListedVm(BaseModel):

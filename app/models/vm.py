@@ -102,6 +102,42 @@ class SourceNic(_Frozen):
     model: str | None = None
 
 
+class GuestFilesystem(_Frozen):
+    """A file system that the guest mounts; its sizes are null when nobody can mount it."""
+
+    mount_point: str
+    device: str
+    type: str | None = None
+    size_bytes: int | None
+    free_bytes: int | None
+
+
+class Guest(_Frozen):
+    """What a look into the guest found; names are libguestfs's."""
+
+    type: str | None
+    """`linux`, `windows`, …; null: there is no operating system on the disks."""
+    distro: str | None = None
+    name: str | None = None
+    """As the system calls itself."""
+    version: str | None = None
+    architecture: str | None = None
+    package_format: str | None = None
+    firmware: Firmware | None = None
+    """What the disks boot by."""
+    root_count: int = 1
+    filesystems: tuple[GuestFilesystem, ...] = ()
+    kernels: tuple[str, ...] = ()
+    has_virtio: bool | None = None
+    """Whether it has virtio drivers for its disks."""
+    unstable_devices: tuple[str, ...] = ()
+    """Devices that /etc/fstab names by where they are attached."""
+    host_has_virtio_win: bool | None = None
+    """Whether the proxy host has virtio drivers for Windows."""
+    virt_v2v_version: str | None = None
+    """The proxy host's."""
+
+
 class VmConfig(_Frozen):
     """The configuration of one source VM (page step 5), disks and NICs in the order the guest sees them."""
 
@@ -132,6 +168,8 @@ class VmConfig(_Frozen):
     """What else it is set to at its source, and will not be after the import: `watchdog`: `i6300esb`."""
     unreadable: str | None = None
     """Why the source can't tell all of it, as a sentence."""
+    guest: Guest | None = None
+    """Where somebody has looked into it (a deep scan)."""
     origin: dict[str, str] = Field(default_factory=dict)
     """What leads to it at its provider, in the words of the provider's kind; nothing that is to be shown."""
     concerns: tuple[Concern, ...] = ()

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,9 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict
 from app.models.vm import ImageFile
 from app.proxy.answers import answer_of, read_as
 from app.proxy.base import Channel, CommandResult, Proxy
+from app.proxy.folders import FolderAgent
 from app.proxy.inventories import Inventory
+from app.proxy.mounts import Mount
 from app.proxy.ovirt import OvirtAgent
 from app.proxy.provider_images import ProviderImagesAgent
 from app.proxy.uploads import UploadAgent
@@ -137,7 +140,7 @@ class SpaceInfo(_Answer):
     total_bytes: int
 
 
-class HostAgent(UploadAgent, OvirtAgent, ProviderImagesAgent):
+class HostAgent(UploadAgent, OvirtAgent, ProviderImagesAgent, FolderAgent):
     """Asks the agent on one proxy host. Every method raises a HostError subclass when the host can't be used.
 
     What changes something names its attempt and turn; it raises FencedError, and changes nothing, when the
@@ -159,11 +162,14 @@ class HostAgent(UploadAgent, OvirtAgent, ProviderImagesAgent):
         self._path = agent_path
         self._installation_id = installation_id
         self._put_in_place = put_in_place
+        self._mounts: tuple[Mount, ...] = ()
         # Isolated: nothing in the host's environment or its site-packages changes what the program does.
         self._argv = ("python3", "-I", "-S", agent_path)
 
     async def _ask(self, verb: str, timeout_seconds: float = QUICK_SECONDS, **request: Any) -> Any:
         whole = {"work_dir": self.proxy.address.work_dir, "timeout_seconds": timeout_seconds, **request}
+        if self._mounts:
+            whole["mounts"] = [mount.order() for mount in self._mounts]
         body = json.dumps(whole, default=str).encode()
         result = await self._run(verb, body, timeout_seconds)
         if _is_gone(result, self._path):
@@ -177,6 +183,15 @@ class HostAgent(UploadAgent, OvirtAgent, ProviderImagesAgent):
     def _mark(self, attempt_id: UUID, turn: int) -> dict[str, Any]:
         """What a verb needs that puts the marker somewhere."""
         return {"attempt_id": attempt_id, "turn": turn, "installation_id": self._installation_id}
+
+    def mounting(self, *mounts: Mount) -> "HostAgent":
+        """The same agent, for which all that it looks at lies in these mounts.
+
+        What it asks for raises MountFailedError as well.
+        """
+        agent = copy(self)
+        agent._mounts = mounts  # noqa: SLF001  # its own class
+        return agent
 
     async def ready(self) -> None:
         """The program is there (put back if need be), and so is the work directory."""
@@ -295,10 +310,12 @@ class HostAgent(UploadAgent, OvirtAgent, ProviderImagesAgent):
         environment: Mapping[str, str],
         secret_files: Sequence[str],
         preparation: Mapping[str, Any] | None = None,
+        mounts: Sequence[Mount] = (),
     ) -> JobStatus:
         """Start virt-v2v detached, at most once an attempt: when it was started before, say how it is.
 
         `preparation` is an order for `app.proxy.agent.preparing`, carried out in the job before virt-v2v.
+        `mounts` are there for the job alone, and end with it.
 
         `secret_files` (names in the attempt's directory) are removed when its process group is gone.
         Raises FencedError, VirtV2vMissingError; after `stop` nothing is started any more.
@@ -311,6 +328,7 @@ class HostAgent(UploadAgent, OvirtAgent, ProviderImagesAgent):
             environment=dict(environment),
             secret_files=list(secret_files),
             preparation=preparation,
+            mounted=[mount.order() for mount in mounts],
         )
         return read_as(JobStatus, answer)
 

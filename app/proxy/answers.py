@@ -12,6 +12,7 @@ from app.errors import (
     FencedError,
     HostCommandError,
     InvalidSourceError,
+    MountFailedError,
     NoRoomError,
     ProviderAuthenticationError,
     ProviderKeyMismatchError,
@@ -47,6 +48,7 @@ _ERRORS: dict[str, type[AppError]] = {
         FencedError,
         HostCommandError,
         InvalidSourceError,
+        MountFailedError,
         NoRoomError,
         ProviderAuthenticationError,
         ProviderKeyMismatchError,
@@ -84,10 +86,15 @@ def answer_of(verb: str, result: CommandResult) -> Any:
 def result_in(answer: Any) -> Any:
     """Raises what the program refused with, HostCommandError for what it never says."""
     if isinstance(answer, dict) and "code" in answer:
-        raise _ERRORS.get(str(answer["code"]), HostCommandError)(str(answer.get("detail")))
+        raise error_of(str(answer["code"]), str(answer.get("detail")))
     if not isinstance(answer, dict) or "result" not in answer:
         raise HostCommandError(STRANGE)
     return answer["result"]
+
+
+def error_of(code: str, detail: str) -> AppError:
+    """What the program refused with, as our error."""
+    return _ERRORS.get(code, HostCommandError)(detail)
 
 
 def read_as(kind: type[A], result: Any) -> A:

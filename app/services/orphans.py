@@ -16,7 +16,7 @@ from app.models.proxy_hosts import ProxyHost
 from app.models.state import LIVE, ImportState
 from app.models.storage_domains import StorageDomain
 from app.models.vms import Vm
-from app.services import attempts, installation, timeline, turns, uploads
+from app.services import attempts, installation, scans, timeline, turns, uploads
 
 LAST_TURN: Final = 2**62
 """Of attempts that the database doesn't know: no later turn can come."""
@@ -69,6 +69,8 @@ class Ownership:
     """The VMs among those that they belong or belonged to that are still there."""
     upload_ids: frozenset[UUID]
     """The uploads among them that are on record and have not expired."""
+    scan_ids: frozenset[UUID]
+    """The scans among them that are live: a deep one has a directory, as an attempt has."""
 
     def is_ours(self, thing: MarkedThing) -> bool:
         """Whether this installation made it; what another one's mark says is none of our business."""
@@ -83,7 +85,7 @@ class Ownership:
             return thing.attempt_id in self.upload_ids
         known = self.known.get(thing.attempt_id)
         if known is None:
-            return thing.attempt_id in self.vm_ids
+            return thing.attempt_id in self.vm_ids | self.scan_ids
         if known.row.state in LIVE:
             return True
         if thing.kind is OrphanKind.STORAGE_DIRECTORY and known.vm_id in self.vm_ids:
@@ -112,6 +114,7 @@ async def ownership(session: AsyncSession, things: Collection[MarkedThing]) -> O
         known,
         await _vms(session, vm_ids),
         await _uploads(session, {thing.attempt_id for thing in things if thing.kind is OrphanKind.UPLOAD}),
+        await _scans(session, ids),
     )
 
 
@@ -148,6 +151,11 @@ async def _vms(session: AsyncSession, ids: Iterable[UUID]) -> frozenset[UUID]:
 
 async def _uploads(session: AsyncSession, ids: Iterable[UUID]) -> frozenset[UUID]:
     found = [await uploads.owned(session, some) for some in _portions(ids)]
+    return frozenset().union(*found)
+
+
+async def _scans(session: AsyncSession, ids: Iterable[UUID]) -> frozenset[UUID]:
+    found = [await scans.live(session, some) for some in _portions(ids)]
     return frozenset().union(*found)
 
 

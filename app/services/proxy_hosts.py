@@ -21,7 +21,7 @@ from app.models.storage_domains import StorageDomain
 from app.models.vms import Disk, Vm
 from app.proxy.base import HostAddress
 from app.secrets import Sealer
-from app.services import attempts, data_centers, names, records, uploads, users
+from app.services import attempts, data_centers, names, records, scans, uploads, users
 
 SECRETS: Final = ("private_key", "password")
 REACHED_BY: Final = frozenset({"address", "port", "username", "sudo", "host_key", "work_dir", *SECRETS})
@@ -138,7 +138,7 @@ async def patch(session: AsyncSession, row: ProxyHost, given: Json, sealer: Seal
 
 
 async def remove(session: AsyncSession, row: ProxyHost) -> None:
-    """Raises InUseError, which names the live imports, VMs, storage domains, providers and uploads."""
+    """Raises InUseError, which names live imports and scans, VMs, storage domains, providers and uploads."""
     # Nothing is admitted to it from here on.
     await lock_admission(session)
     holding = select(col(Disk.vm_id)).where(col(Disk.proxy_host_id) == row.id)
@@ -148,6 +148,7 @@ async def remove(session: AsyncSession, row: ProxyHost) -> None:
         *await _domains(session, row),
         *await _providers(session, row),
         *await uploads.held_on(session, row.id),
+        *await scans.live_on(session, row.id),
     ]
     users.refuse("proxy host", using)
     await session.execute(delete(Artifact).where(col(Artifact.attempt_id).in_(_attempts_on(row))))

@@ -32,11 +32,11 @@ async def hold_proxy_host(session: AsyncSession, host_id: UUID) -> None:
         raise unknown("/proxy_host_id", "There is no such proxy host.")
 
 
-async def proxy_host(session: AsyncSession, host_id: UUID) -> ProxyHost:
-    """The proxy host that the metadata of an upload names. Raises UnknownReferenceError, NoProxyHostError."""
+async def proxy_host(session: AsyncSession, host_id: UUID | None, pointer: str = METADATA) -> ProxyHost:
+    """The proxy host that is named at `pointer`. Raises UnknownReferenceError, NoProxyHostError."""
     host = await session.get(ProxyHost, host_id)
     if host is None:
-        raise unknown(METADATA, "There is no such proxy host.")
+        raise unknown(pointer, "There is no such proxy host.")
     if not host.enabled:
         raise NoProxyHostError(f"Proxy host {host.name!r} is disabled.")
     return host

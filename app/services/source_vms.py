@@ -43,6 +43,7 @@ def shown(config: VmConfig, *, path: str | None = None) -> SourceVm:
             for disk in config.disks
         ),
         nics=config.nics,
+        guest=config.guest,
     )
 
 

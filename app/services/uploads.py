@@ -153,6 +153,15 @@ async def check_usable(
     Raises UnknownReferenceError, UploadNotCompleteError, UnsupportedPropertyError (they are not
     all on one host, or elsewhere than the import is to be).
     """
+    first = await check_together(session, ids, host_id=host_id)
+    host = await session.get(ProxyHost, first)
+    if host is None or host.data_center_id != data_center_id:
+        raise _apart("/source/upload_ids/0", "Its proxy host is in another data center.")
+    return first
+
+
+async def check_together(session: AsyncSession, ids: Sequence[UUID], *, host_id: UUID | None) -> UUID:
+    """As `check_usable`, in whatever data center they are."""
     found = [await _usable(session, number, upload_id) for number, upload_id in enumerate(ids)]
     first = found[0].proxy_host_id
     for number, upload in enumerate(found):
@@ -160,9 +169,6 @@ async def check_usable(
             raise _apart(f"/source/upload_ids/{number}", "It is on another proxy host than the first upload.")
     if host_id not in {None, first}:
         raise _apart("/proxy_host_id", f"The uploads are on proxy host {first}.")
-    host = await session.get(ProxyHost, first)
-    if host is None or host.data_center_id != data_center_id:
-        raise _apart("/source/upload_ids/0", "Its proxy host is in another data center.")
     return first
 
 

@@ -11,6 +11,7 @@ from sqlmodel import col
 from app.models.columns import now
 from app.models.imports import VmImport
 from app.models.proxy_hosts import ProxyHost
+from app.models.scans import Scan
 from app.models.workers import Worker
 
 
@@ -44,6 +45,7 @@ async def remove(session: AsyncSession, worker_id: UUID) -> int:
     await session.execute(
         update(ProxyHost).where(col(ProxyHost.watcher_worker_id) == worker_id).values(watcher_worker_id=None)
     )
+    await session.execute(update(Scan).where(col(Scan.worker_id) == worker_id).values(worker_id=None))
     freed = update(VmImport).where(col(VmImport.worker_id) == worker_id).values(worker_id=None, wake_at=now())
     return len((await session.execute(freed.returning(col(VmImport.id)))).all())
 

@@ -10,6 +10,7 @@ from app.models.proxy_hosts import VirtV2vStatus
 from app.models.vm import VmConfig
 from app.providers.base import ProviderAccess, SourceProvider
 from app.proxy.agent_client import HostAgent
+from app.proxy.mounts import Mount
 from app.v2v.command import V2vInput
 
 S = TypeVar("S", bound=Shape)
@@ -25,6 +26,8 @@ class SourceReading:
     """What the job goes on with, where the source turned out to stand for another one."""
     roots: tuple[str, ...] | None = None
     """The directories that this one may read, instead of the proxy host's `source_roots`."""
+    mounts: tuple[Mount, ...] = ()
+    """What has to be mounted for the job."""
 
 
 @dataclass(frozen=True)

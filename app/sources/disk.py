@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from app.models.common import HostPath, Shape
+from app.models.common import Shape, SourcePath
 from app.models.imports import ImportProperties
 from app.models.vm import SourceDisk, SourceNic, VmConfig
 from app.sources.base import Reached, Site, SourceReading
@@ -23,7 +23,7 @@ class DiskSource(Shape):
     """One disk image on the proxy host. The VM is named after the file unless `vm.name` says otherwise."""
 
     kind: Literal["disk"]
-    path: HostPath = Field(examples=["/srv/images/web-1.qcow2"])
+    path: SourcePath = Field(examples=["/srv/images/web-1.qcow2"])
 
 
 class Disk:

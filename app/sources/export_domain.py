@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.errors import AppError, HostError, SourceNotFoundError
 from app.formats.ovirt_ovf import read_ovirt_ovf
-from app.models.common import HostPath, Shape
+from app.models.common import Shape, SourcePath
 from app.models.imports import ImportProperties
 from app.models.vm import VmConfig
 from app.proxy.agent_client import HostAgent
@@ -32,7 +32,7 @@ class ExportDomainSource(Shape):
     """
 
     kind: Literal["export_domain"]
-    path: HostPath = Field(examples=["/srv/export/0b0ac0ea-6f4d-4a5f-a1d4-1b4a3f6d1c55"])
+    path: SourcePath = Field(examples=["/srv/export/0b0ac0ea-6f4d-4a5f-a1d4-1b4a3f6d1c55"])
     vm_id: Annotated[UUID, Field(examples=["5f1c0b7e-3f0f-4f0e-9d2e-6d2f1f0f7a11"])]
     """The VM's id in oVirt."""
 

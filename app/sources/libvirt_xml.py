@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from app.formats.domain_xml import read_domain_xml
-from app.models.common import HostPath, Shape
+from app.models.common import Shape, SourcePath
 from app.models.imports import ImportProperties
 from app.models.vm import VmConfig
 from app.sources.base import Reached, Site, SourceReading
@@ -23,7 +23,7 @@ class LibvirtXmlSource(Shape):
     """A libvirt domain XML file on the proxy host; relative disk paths are relative to it."""
 
     kind: Literal["libvirt_xml"]
-    path: HostPath = Field(examples=["/srv/images/web-1.xml"])
+    path: SourcePath = Field(examples=["/srv/images/web-1.xml"])
 
 
 class LibvirtXml:

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from app.errors import DiskMissingError, InvalidSourceError
 from app.formats.ovf import read_ovf
-from app.models.common import HostPath, NoNul, Shape
+from app.models.common import NoNul, Shape, SourcePath
 from app.models.imports import ImportProperties
 from app.models.vm import SourceDisk, VmConfig
 from app.sources.base import Reached, Site, SourceReading
@@ -34,7 +34,7 @@ class OvaSource(Shape):
     """An OVA file or an extracted folder on the proxy host; `vm_id` chooses where it holds several VMs."""
 
     kind: Literal["ova"]
-    path: HostPath = Field(examples=["/srv/images/web-1.ova"])
+    path: SourcePath = Field(examples=["/srv/images/web-1.ova"])
     vm_id: Annotated[str, StringConstraints(min_length=1, max_length=1024), NoNul] | None = None
 
 
@@ -88,6 +88,13 @@ class Ova:
         needed = [order for order in orders if order["image"] or order["checksum"]]
         preparation = {"path": spec.path, "disks": needed} if needed else None
         return V2vInput(given.argv, given.files, preparation=preparation, disks=given.disks)
+
+
+async def vm_ids(path: str, site: Site) -> tuple[str, ...]:
+    """What `vm_id` may be, for each VM of the OVA, in its order. Raises as `Ova.read`."""
+    files = await files_of(path, site.agent, site.roots)
+    contents = read_ovf(await files.read(_ovf_name(files), limit_bytes=LONGEST_OVF))
+    return tuple(dict.fromkeys(config.id for config in contents.configs))
 
 
 def _ovf_name(files: OvaFiles) -> str:

@@ -62,7 +62,7 @@ class UploadedFiles:
     async def read(self, spec: UploadSource, site: Site, *, without: Collection[str] = ()) -> SourceReading:
         """The source roots don't matter: nothing but the uploads themselves is looked at."""
         gathered = await site.agent.gather_uploads(spec.upload_ids)
-        source, inner = _behind(gathered, spec.vm_id)
+        source, inner = behind(gathered, spec.vm_id)
         if without and source.kind == Disk.kind:
             raise UnsupportedPropertyError("The VM has only this disk.")
         try:
@@ -91,7 +91,7 @@ class UploadedFiles:
         raise InvalidSourceError("The uploads have not been looked at.")
 
 
-def _behind(gathered: Gathered, vm_id: str | None) -> tuple[Source[Any], Shape]:
+def behind(gathered: Gathered, vm_id: str | None) -> tuple[Source[Any], Shape]:
     """The source that the files are, and its spec. Raises InvalidSourceError when they are none."""
     described = [(file, kind) for file in gathered.files if (kind := _description(file)) is not None]
     if not described and len(gathered.files) == 1:

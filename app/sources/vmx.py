@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.errors import SourceNotFoundError
 from app.formats.vmx import LARGEST_BYTES, read_vmx, snapshot_count
-from app.models.common import HostPath, Shape
+from app.models.common import Shape, SourcePath
 from app.models.imports import ImportProperties
 from app.models.vm import PowerState, VmConfig
 from app.proxy.agent_client import HostAgent
@@ -24,7 +24,7 @@ class VmxSource(Shape):
     """A VMX file on the proxy host; relative disk paths are relative to it."""
 
     kind: Literal["vmx"]
-    path: HostPath = Field(examples=["/srv/images/web-1/web-1.vmx"])
+    path: SourcePath = Field(examples=["/srv/images/web-1/web-1.vmx"])
 
 
 class Vmx:

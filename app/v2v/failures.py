@@ -236,6 +236,13 @@ class SourceBusyError(KnownFailureError):
     )
 
 
+class SourceMountError(KnownFailureError):
+    code, title = "source_mount_failed", "The export or device of the source could not be mounted for the job"
+    hint = "It could be read when the import began: look whether the server still answers, then retry."
+    goes_away = True
+    pattern = r"the source could not be mounted: "
+
+
 class ChecksumMismatchError(KnownFailureError):
     code, title = "checksum_mismatch", "A file of the OVA is not what its manifest says"
     hint = "It was damaged on its way, or changed since the export: copy or export it anew."
@@ -321,6 +328,7 @@ CATALOGUE: Final[tuple[type[KnownFailureError], ...]] = (
     MissingToolError,
     OptionRefusedError,
     NotStartedError,
+    SourceMountError,
     SourceRunningError,
     SourceLoginError,
     TlsTrustError,

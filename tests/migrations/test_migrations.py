@@ -18,10 +18,10 @@ from app.errors import SchemaMismatchError, UnknownRevisionError
 from app.models import TABLES, VmImport
 from app.models.damage import damage
 from app.services import imports
-from tests.support import rows_0001, rows_0005, rows_0006
+from tests.support import rows_0001, rows_0005, rows_0006, rows_0007
 from tests.support.database import PostgresServer
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -115,6 +115,8 @@ async def _leave_rows_of(old: Old, revision: str) -> None:
         await old.fill(rows_0005.ROWS)
     if revision == "0006":
         await old.fill(rows_0006.ROWS)
+    if revision == "0007":
+        await old.fill(rows_0007.ROWS)
 
 
 def test_every_migration_is_tried_here() -> None:

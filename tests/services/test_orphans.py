@@ -13,6 +13,7 @@ from app.models.attempts import Artifact, Attempt, Outcome
 from app.models.columns import new_id
 from app.models.imports import VmImport
 from app.models.orphans import MarkedThing, OrphanKind, place_tag, tag_in
+from app.models.scans import Scan, ScanState
 from app.models.state import ImportState
 from app.models.storage_domains import StorageDomain
 from app.models.vms import VmState
@@ -185,3 +186,16 @@ def test_an_id_names_the_place_and_sorts_by_time() -> None:
     assert older.id.int >> 80 <= newer.id.int >> 80
     assert tag_in(older.id) == place_tag(HOST_ID)
     assert tag_in(thing(STORAGE, older.attempt_id).id) == place_tag(DOMAIN_ID)
+
+
+async def test_a_live_scan_owns_its_directory_and_what_is_left_of_an_ended_one_is_an_orphan(
+    world: World,
+) -> None:
+    scan = Scan(proxy_host_id=HOST_ID, created_by="test", state=ScanState.RUNNING)
+    world.session.add(scan)
+    await world.session.flush()
+    found = thing(DIRECTORY, scan.id, world.own_id)
+    assert not (await orphans.ownership(world.session, [found])).is_orphan(found)
+    scan.state = ScanState.FAILED
+    await world.session.flush()
+    assert (await orphans.ownership(world.session, [found])).is_orphan(found)

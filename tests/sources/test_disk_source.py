@@ -119,9 +119,7 @@ def test_what_only_a_conversion_can_do_is_asked_of_no_copy(
     assert [pointer for pointer, _ in Disk().unsupported(request(conversion=asked))] == pointers
 
 
-@pytest.mark.parametrize(
-    "path", ["relative.img", "nfs://server/export/web.img", "/srv/../etc/shadow", "/a\0b"]
-)
+@pytest.mark.parametrize("path", ["relative.img", "nfs://user@server/web.img", "/srv/../etc/shadow", "/a\0b"])
 def test_only_plain_absolute_paths_are_taken(path: str) -> None:
     with pytest.raises(ValidationError):
         DiskSource(kind="disk", path=path)

@@ -35,7 +35,8 @@ async def installation_id() -> UUID:
 class LocalProxy:
     """Keeps the Proxy protocol with local processes."""
 
-    def __init__(self, work_dir: Path) -> None:
+    def __init__(self, work_dir: Path, path: str = HOST_PATH) -> None:
+        self._path = path
         self._address = HostAddress(
             id=UUID(int=1),
             address="127.0.0.1",
@@ -65,7 +66,7 @@ class LocalProxy:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PATH": HOST_PATH, **(environment or {})},
+            env={**os.environ, "PATH": self._path, **(environment or {})},
         )
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -82,7 +83,7 @@ class LocalProxy:
             *argv,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PATH": HOST_PATH},
+            env={**os.environ, "PATH": self._path},
         )
         try:
             yield LocalChannel(process)
@@ -127,8 +128,9 @@ def local_agent(work_dir: Path) -> HostAgent:
     return agent_at(work_dir)
 
 
-def agent_at(work_dir: Path, installation_id: UUID = INSTALLATION_ID) -> HostAgent:
-    proxy = LocalProxy(work_dir)
+def agent_at(work_dir: Path, installation_id: UUID = INSTALLATION_ID, *, path: str = HOST_PATH) -> HostAgent:
+    """`path` is the host's PATH."""
+    proxy = LocalProxy(work_dir, path)
     path = str(work_dir / "agent" / agent_program().name)
     return HostAgent(proxy, path, installation_id, lambda: put_in_place(proxy, path))
 

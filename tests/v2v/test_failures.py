@@ -52,7 +52,7 @@ def test_recorded_errors_are_explained(name: str, code: str) -> None:
     assert "reporting bugs" not in problem.detail
 
 
-GOES_AWAY = {"source_unreachable", "source_busy", "conversion_killed"}
+GOES_AWAY = {"source_unreachable", "source_busy", "source_mount_failed", "conversion_killed"}
 
 
 @pytest.mark.parametrize(("said", "code"), MESSAGES)

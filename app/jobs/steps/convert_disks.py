@@ -80,6 +80,7 @@ async def _launch(turn: Turn, agent: HostAgent) -> None:
         environment={**command.environment, **host.environment},
         secret_files=[file.name for file in command.files if file.secret],
         preparation=command.preparation and {**command.preparation, "roots": facts.roots(turn)},
+        mounts=facts.mounts(turn),
     )
     turn.context.launched.set()
 

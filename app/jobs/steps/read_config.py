@@ -31,6 +31,7 @@ class ReadConfig:
                     facts.CONFIG: facts.plain(found.config),
                     facts.BEHIND: found.spec.source.model_dump(mode="json"),
                     facts.ROOTS: list(found.roots),
+                    facts.MOUNTS: [mount.model_dump() for mount in found.mounts],
                 },
             )
             timeline.note(

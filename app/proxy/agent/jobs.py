@@ -32,6 +32,8 @@ LAST_ACTS_SECONDS = 15.0
 NOT_STARTED = 127
 PREPARE = "prepare"
 """The verb under which this program is started where virt-v2v is to run."""
+MOUNTED = "mounted"
+"""The verb under which it is started where something is to be mounted for all that follows."""
 _STREAMS = (0, 1, 2)
 
 
@@ -44,12 +46,16 @@ def launch(
     environment: dict[str, str],
     secret_files: list[str],
     preparation: dict[str, object] | None,
+    mounted: list[dict[str, str]],
 ) -> dict[str, object]:
     with held(work_dir, attempt_id, turn) as place:
         found = status_of(place)
         if found["state"] == CREATED and not found["stopped"]:
             if preparation is not None:
                 files.write_whole(place.order, json.dumps(preparation).encode())
+            if mounted:
+                order = {"work_dir": work_dir, "mounts": mounted}
+                files.write_whole(place.mounts, json.dumps(order).encode())
             _start(place, argv, job_environment(place, environment), secret_files)
         return status_of(place)
 
@@ -90,16 +96,20 @@ def _start(place: Place, argv: list[str], environment: dict[str, str], secret_fi
         note = {"argv0": program, "secret_files": secret_files}
         files.write_whole(place.launched, json.dumps(note).encode())
         if os.fork() == 0:
-            _supervise(place, [*_preparing(place), program, *argv[1:]], environment, lock)
+            _supervise(place, [*_before(place), program, *argv[1:]], environment, lock)
     finally:
         os.close(lock)
 
 
-def _preparing(place: Place) -> list[str]:
+def _before(place: Place) -> list[str]:
     """What is put before virt-v2v's command when there is something to be made ready for it."""
-    if not place.order.exists():
-        return []
-    return [sys.executable, "-I", "-S", sys.argv[0], PREPARE, str(place.order)]
+    orders = ((MOUNTED, place.mounts), (PREPARE, place.order))
+    return [
+        word
+        for verb, order in orders
+        if order.exists()
+        for word in (sys.executable, "-I", "-S", sys.argv[0], verb, str(order))
+    ]
 
 
 def _supervise(place: Place, argv: list[str], environment: dict[str, str], lock: int) -> None:

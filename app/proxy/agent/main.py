@@ -6,14 +6,17 @@ import json
 import resource
 import signal
 import sys
-from typing import Callable
+from typing import Any, Callable
 
 from app.proxy.agent.attempts import create_attempt, remove_attempt, status, write
 from app.proxy.agent.copying import copy
+from app.proxy.agent.folders import walk
 from app.proxy.agent.images import disk_result, image_info
+from app.proxy.agent.inspecting import inspect
 from app.proxy.agent.inventory import inventory
-from app.proxy.agent.jobs import PREPARE, launch, stop
+from app.proxy.agent.jobs import MOUNTED, PREPARE, launch, stop
 from app.proxy.agent.looking import list_result, look, read, read_result
+from app.proxy.agent.mounts import mount_all, run_mounted
 from app.proxy.agent.ovirt import ovf_stores, volume_chain
 from app.proxy.agent.preparing import prepare
 from app.proxy.agent.probe import probe, ready
@@ -54,6 +57,7 @@ LOOKING: dict[str, Verb] = {
     "disk_result": disk_result,
     "read_result": read_result,
     "list_result": list_result,
+    "walk": walk,
     "probe_dir": probe_dir,
     "provider_images": provider_images,
 }
@@ -93,8 +97,11 @@ def main() -> None:
     if verb == PREPARE:
         prepare(sys.argv[2], sys.argv[3:])
         return
-    if verb == "copy":
-        copy(sys.argv[2:])
+    if verb == MOUNTED:
+        run_mounted(sys.argv[2], sys.argv[3:])
+        return
+    if verb in {"copy", "inspect"}:
+        (copy if verb == "copy" else inspect)(sys.argv[2:])
         return
     if verb == "receive":
         opening = json.loads(sys.stdin.buffer.readline())
@@ -127,7 +134,8 @@ def _refused(error: RefusedError) -> dict[str, object]:
     return {"code": error.code, "detail": str(error)}
 
 
-def _carry_out(verb: str, request: dict[str, object]) -> object:
+def _carry_out(verb: str, request: dict[str, Any]) -> object:
+    mount_all(request["work_dir"], request.pop("mounts", []))
     if verb in LOOKING:
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
         del request["work_dir"]

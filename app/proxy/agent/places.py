@@ -40,6 +40,7 @@ class Place:
         self.launched = self.job / "launched"
         self.stopped = self.job / "stopped"
         self.order = self.job / "order"
+        self.mounts = self.job / "mounts"
         self.exit_code = self.job / "exit_code"
 
     def is_there(self) -> bool:

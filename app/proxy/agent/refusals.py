@@ -37,6 +37,10 @@ class UnsafeArchiveError(InvalidSourceError):
     code = "unsafe_archive"
 
 
+class MountFailedError(RefusedError):
+    code = "mount_failed"
+
+
 class NoRoomError(RefusedError):
     code = "no_room"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.proxy.agent import files
-from app.proxy.agent.headers import SECTOR, detect
+from app.proxy.agent.forms import form_of
 from app.proxy.agent.marks import Mark, make_marked, remove_marked
 from app.proxy.agent.places import is_id, prepare
 from app.proxy.agent.refusals import (
@@ -22,9 +22,6 @@ from app.proxy.agent.refusals import (
     of_system,
 )
 from app.proxy.agent.storage import space
-
-_GZIP, _TAR, _TAR_AT = b"\x1f\x8b", b"ustar", 257
-_SPACE = b"\xef\xbb\xbf \t\r\n"
 
 
 class UploadPlace:
@@ -145,17 +142,8 @@ def _link(data: Path, name: Path) -> None:
 
 
 def _form(path: Path) -> str:
-    """`tar`, `gzip`, `xml`, or the format of a disk image."""
     with path.open("rb") as file:
-        fd = file.fileno()
-        head = os.pread(fd, SECTOR, 0)
-        if head.startswith(_GZIP):
-            return "gzip"
-        if head[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
-            return "tar"
-        if head.lstrip(_SPACE).startswith(b"<"):
-            return "xml"
-        return detect(lambda offset, size: os.pread(fd, size, offset), os.fstat(fd).st_size)
+        return form_of(file.fileno())
 
 
 def remove_upload(*, work_dir: str, upload_id: str) -> None:

@@ -1,0 +1,131 @@
+"""Looks into a guest on a proxy host, by a job of its own: for deep scans."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from app.errors import GuestUnreadableError, HostCommandError
+from app.models.imports import ImportProperties
+from app.models.proxy_hosts import ProxyHost
+from app.models.vm import Guest, SourceDisk
+from app.proxy.agent_client import AttemptPlace, HostAgent, JobState
+from app.proxy.mounts import Mount
+from app.sources import source_of
+from app.sources.scans.base import Found
+from app.v2v.command import V2vInput
+
+ORDER, RESULT = "inspect.json", "guest.json"
+LONGEST_RESULT: Final = 2**20
+POLL_SECONDS: Final = 1.0
+GRACE_SECONDS: Final = 3.0
+CLEAR_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """Looks into guests, one after the other, in a directory of the scan's own on the host."""
+
+    agent: HostAgent
+    host: ProxyHost
+    scan_id: UUID
+    turn: int
+    roots: Sequence[str]
+    mounts: tuple[Mount, ...] = ()
+
+    async def guest_of(self, found: Found) -> Guest:
+        """Raises GuestUnreadableError, and what keeps the host from being asked."""
+        async with self._place() as place:
+            given = _given(found, place.directory)
+            await self._launch(place, given, found)
+            return await self._result(place)
+
+    async def clear(self) -> None:
+        """End and remove what an earlier turn may have left."""
+        status = await self.agent.stop(self.scan_id, self.turn, grace_seconds=GRACE_SECONDS)
+        if status.state is JobState.RUNNING:
+            raise HostCommandError("Something of the inspection survived SIGKILL on the proxy host.")
+        await self.agent.remove_attempt(self.scan_id, self.turn)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[AttemptPlace]:
+        """The directory, for one guest. What runs is ended and removed also when the scan is stopped."""
+        await self.clear()
+        try:
+            yield await self.agent.create_attempt(self.scan_id, self.turn)
+        finally:
+            clearing = asyncio.ensure_future(self.clear())
+            await asyncio.wait_for(asyncio.shield(clearing), CLEAR_SECONDS)
+
+    async def _launch(self, place: AttemptPlace, given: V2vInput, found: Found) -> None:
+        roots = list(self.roots if found.reading is None else found.reading.roots or self.roots)
+        order = {
+            "roots": roots,
+            "disks": [{"path": disk.path, "format": disk.format} for disk in given.disks],
+            "checked": [_images(disk) for disk in given.disks if _lies_at_source(disk.path, place)],
+        }
+        await self.agent.write(self.scan_id, self.turn, ORDER, json.dumps(order).encode())
+        await self.agent.launch(
+            self.scan_id,
+            self.turn,
+            self.agent.own("inspect", f"{place.directory}/{ORDER}"),
+            environment={"LIBGUESTFS_BACKEND": "direct", **self.host.environment},
+            secret_files=[],
+            preparation=_preparation(given, roots),
+            mounts=self.mounts,
+        )
+
+    async def _result(self, place: AttemptPlace) -> Guest:
+        status = await self.agent.status(self.scan_id)
+        while status.state is JobState.RUNNING:
+            await asyncio.sleep(POLL_SECONDS)
+            status = await self.agent.status(self.scan_id)
+        if status.state is not JobState.EXITED or status.exit_code != 0:
+            raise GuestUnreadableError("The look into the guest ended without an answer.")
+        path = f"{place.directory}/{RESULT}"
+        answer = json.loads(await self.agent.read_result(path, limit_bytes=LONGEST_RESULT))
+        if "error" in answer:
+            raise GuestUnreadableError(str(answer["error"]))
+        version = self.host.status.virt_v2v.version if self.host.status.virt_v2v else None
+        try:
+            return Guest.model_validate({**answer, "virt_v2v_version": version})
+        except ValidationError as error:
+            raise GuestUnreadableError("What was found in the guest can't be read.") from error
+
+
+def _given(found: Found, directory: str) -> V2vInput:
+    """The disks as the job finds them. Raises GuestUnreadableError, and as `Source.input`."""
+    reading = found.reading
+    if reading is None or found.source is None:
+        raise GuestUnreadableError("The VM itself can't be read.")
+    if reading.work_bytes:
+        raise GuestUnreadableError("Its disks are compressed; unpack them to look into the guest.")
+    spec: Any = reading.source or found.source
+    given = source_of(spec.kind).input(spec, reading.config, ImportProperties(), directory)
+    if not given.disks or not all(disk.path and disk.format for disk in given.disks):
+        raise GuestUnreadableError("Not all of its disks can be read from the proxy host.")
+    return given
+
+
+def _lies_at_source(path: str | None, place: AttemptPlace) -> bool:
+    return path is not None and not path.startswith(f"{place.directory}/")
+
+
+def _images(disk: SourceDisk) -> list[dict[str, str]]:
+    return [
+        {"path": disk.path or "", "format": disk.format or ""},
+        *(file.model_dump() for file in disk.chain),
+    ]
+
+
+def _preparation(given: V2vInput, roots: Sequence[str]) -> dict[str, Any] | None:
+    """What stands for the disks in a tar. Their checksums are for the import to compare."""
+    if given.preparation is None:
+        return None
+    orders = [{**order, "checksum": None} for order in given.preparation["disks"] if order["image"]]
+    return {**given.preparation, "disks": orders, "roots": list(roots)} if orders else None
