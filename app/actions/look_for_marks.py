@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from app.actions.mark_again import mark_again
 from app.db import Database, Session
 from app.errors import AppError, DomainUnusableError, HostDeadlineError, RecordUnreadableError
 from app.models.orphans import MarkedThing, OrphanKind, UnreachablePlace, place_tag
@@ -15,7 +16,8 @@ from app.proxy.base import HostAddress
 from app.proxy.inventories import FoundAttempt, FoundDirectory, FoundUpload, Inventory
 from app.proxy.pool import ProxyPool
 from app.secrets import Sealer
-from app.services import orphans, proxy_hosts, storage_domains
+from app.services import orphans, proxy_hosts, storage_domains, unmarked
+from app.services.unmarked import Unmarked
 
 LOOK_SECONDS = 20.0
 """A host that hasn't answered by then is told as not reached, however many others are asked."""
@@ -34,6 +36,8 @@ class Visit:
     roots: Mapping[str, tuple[UUID, ...]]
     unknown: Mapping[UUID, AppError]
     """Domains near the host of which nobody knows where they are: their records can't be read."""
+    unmarked: tuple[Unmarked, ...]
+    """What is to be marked again before the host is asked, by it."""
 
     @property
     def places(self) -> frozenset[UUID]:
@@ -59,7 +63,7 @@ async def look_for_marks(
         visits, places = await _visits(session, sealer, tags)
     limit = asyncio.Semaphore(AT_ONCE)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_ask(visit, proxies, limit)) for visit in visits]
+        tasks = [group.create_task(_ask(visit, database, proxies, limit)) for visit in visits]
     return _summed_up(zip(visits, (task.result() for task in tasks), strict=True), places)
 
 
@@ -73,7 +77,18 @@ async def _visits(
 
     opened = [_open(domain) for domain in domains]
     wanted = [domain for domain in opened if is_wanted(domain.row.id)]
-    visits = [_visit(host, _address(host, sealer), wanted) for host in hosts]
+    left = await unmarked.of_imports(session)
+    known = {host.id for host in hosts}
+    visits = [
+        _visit(
+            host,
+            _address(host, sealer),
+            wanted,
+            # The attempt's own host knows its turns; where its record is gone, any host may do it.
+            [each for each in left if each.proxy_host_id == host.id or each.proxy_host_id not in known],
+        )
+        for host in hosts
+    ]
     asked = [visit for visit in visits if visit.roots or is_wanted(visit.host_id)]
     kept = (domain.row.id for domain in opened if domain.parents or domain.error)
     return asked, frozenset((*(host.id for host in hosts), *kept))
@@ -97,14 +112,20 @@ def _open(row: StorageDomain) -> _Domain:
     return _Domain(row, destination.parents(settings), destination.host_id(settings))
 
 
-def _visit(host: ProxyHost, address: HostAddress | AppError, domains: Sequence[_Domain]) -> Visit:
+def _visit(
+    host: ProxyHost,
+    address: HostAddress | AppError,
+    domains: Sequence[_Domain],
+    left: Iterable[Unmarked],
+) -> Visit:
     near = [domain for domain in domains if domain.row.data_center_id == host.data_center_id]
     roots: dict[str, tuple[UUID, ...]] = {}
     for domain in near:
         for root in domain.parents if domain.host_id in {None, host.id} else ():
             roots[root] = (*roots.get(root, ()), domain.row.id)
     unknown = {domain.row.id: domain.error for domain in near if domain.error is not None}
-    return Visit(host.id, address, roots, unknown)
+    seen = {domain_id for domain_ids in roots.values() for domain_id in domain_ids}
+    return Visit(host.id, address, roots, unknown, tuple(each for each in left if each.domain.id in seen))
 
 
 def _address(host: ProxyHost, sealer: Sealer) -> HostAddress | AppError:
@@ -114,12 +135,15 @@ def _address(host: ProxyHost, sealer: Sealer) -> HostAddress | AppError:
         return error
 
 
-async def _ask(visit: Visit, proxies: ProxyPool, limit: asyncio.Semaphore) -> Inventory | AppError:
+async def _ask(
+    visit: Visit, database: Database, proxies: ProxyPool, limit: asyncio.Semaphore
+) -> Inventory | AppError:
     if isinstance(visit.address, AppError):
         return visit.address
     try:
         async with asyncio.timeout(LOOK_SECONDS), limit:
             agent = await proxies.agent(visit.address)
+            await mark_again(database, agent, visit.unmarked)
             return await agent.inventory(storage=list(visit.roots), most=MOST, seconds=LIST_SECONDS)
     except TimeoutError:
         return HostDeadlineError(f"{visit.address.address} could not be asked within {LOOK_SECONDS:g} s.")

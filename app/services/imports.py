@@ -28,7 +28,7 @@ from app.models.progress import Progress
 from app.models.state import LIVE, MOVES, ImportState, StepName
 from app.models.vms import Vm, VmState
 from app.secrets import Sealer
-from app.services import attempts, records, references, timeline, vm_names
+from app.services import attempts, records, references, timeline, unmarked, vm_names
 from app.services.specs import (
     ImportRetry,
     ImportSpecPublic,
@@ -257,6 +257,10 @@ async def remove(session: AsyncSession, row: VmImport) -> None:
     if (vm_id := (await session.execute(kept)).scalars().first()) is not None:
         # Only the import's records say how to remove what it left of that VM.
         raise InUseError(f"VM {vm_id}, which the import left behind, uses it.")
+    if await unmarked.of_imports(session, row.id):
+        raise InUseError(
+            "What its last attempt left on its proxy host has to be looked for first, as orphans."
+        )
     await session.execute(update(Vm).where(col(Vm.import_id) == row.id).values(import_id=None))
     await session.execute(delete(VmImport).where(col(VmImport.id) == row.id))
 

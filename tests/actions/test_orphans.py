@@ -9,16 +9,18 @@ import pytest
 from app.actions.find_orphans import find_orphans
 from app.actions.look_for_marks import look_for_marks
 from app.actions.remove_orphans import remove_orphans
-from app.errors import FencedError
+from app.errors import FencedError, HostConnectionLostError, InUseError
 from app.jobs.advance_import import advance_import
 from app.models.orphans import Orphan, OrphanKind, OrphanRemoval, UnreachablePlace
 from app.models.storage_domains import StorageDomain
 from app.models.vms import Vm
+from app.proxy.agent.marks import MARKER_NAME
 from app.proxy.agent_client import HostAgent, JobState
 from app.proxy.pool import ProxyPool
 from app.services import attempts, imports, installation, orphans, proxy_hosts, vms
 from tests.support.engine import MIB, Engine
 from tests.support.rows import SEALER
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """What is asked of the database is tested on both in tests/services."""
@@ -93,6 +95,11 @@ async def artifacts_of(engine: Engine, import_id: UUID) -> list[str]:
         ]
 
 
+async def delete(engine: Engine, import_id: UUID) -> None:
+    async with engine.database.session() as session:
+        await imports.remove(session, await imports.get_locked(session, import_id))
+
+
 async def test_what_a_live_import_made_is_no_orphan(engine: Engine) -> None:
     await running(engine)
     assert await look(engine) == ([], [])
@@ -113,6 +120,76 @@ async def test_what_was_left_running_is_listed_ended_and_removed(engine: Engine)
     assert engine.left_on_the_host() == []
     assert await look(engine) == ([], [])
     assert await artifacts_of(engine, import_id) == []
+
+
+async def given_up_at_its_end(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> UUID:
+    """An import that took the marks off, lost its host before it could say so, and was cancelled by force."""
+
+    async def lost(_: HostAgent, attempt_id: UUID, turn: int) -> None:
+        await engine.set_host(port=1)
+        raise HostConnectionLostError("The connection was lost.")
+
+    context = await engine.context()
+    import_id = await engine.queue()
+    with monkeypatch.context() as patched:
+        patched.setattr(HostAgent, "remove_attempt", lost)
+        async with engine.watching(context), asyncio.TaskGroup() as group:
+            driven = group.create_task(engine.drive(context, import_id))
+            await until(lambda: _is_troubled(engine, import_id))
+            await engine.cancel(import_id, force=True)
+            assert (await driven).state == "cancelled"
+    await engine.set_host(port=engine.sshd.port)
+    return import_id
+
+
+async def _is_troubled(engine: Engine, import_id: UUID) -> bool:
+    row = await engine.site.row(import_id)
+    return row.step == "release_target" and row.retry is not None
+
+
+async def test_what_was_given_up_while_its_marks_were_taken_off_is_found_and_removed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = await given_up_at_its_end(engine, monkeypatch)
+    assert not list(engine.store.rglob(MARKER_NAME))
+    found, _ = await look(engine)
+    assert {(orphan.kind, orphan.import_id) for orphan in found} == {
+        (DIRECTORY, import_id),
+        (STORAGE, import_id),
+    }
+    assert await remove_all(engine) == ["removed", "removed"]
+    assert engine.left_on_the_host() == []
+    assert await artifacts_of(engine, import_id) == []
+
+
+async def test_its_import_stays_on_record_until_it_is_marked_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = await given_up_at_its_end(engine, monkeypatch)
+    with pytest.raises(InUseError):
+        await delete(engine, import_id)
+    await look(engine)
+    await delete(engine, import_id)
+    assert await remove_all(engine) == ["removed", "removed"]
+    assert engine.left_on_the_host() == []
+
+
+async def test_it_is_marked_again_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    await given_up_at_its_end(engine, monkeypatch)
+    await look(engine)
+    [marker] = engine.store.rglob(MARKER_NAME)
+    marker.unlink()
+    assert await listed(engine) == [DIRECTORY]
+
+
+async def test_what_somebody_else_has_made_there_meanwhile_is_left_alone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await given_up_at_its_end(engine, monkeypatch)
+    [directory] = engine.store.iterdir()
+    (directory / MARKER_NAME).write_text(f"{OTHERS_ID}\n{OTHERS_ID}\n")
+    assert await listed(engine) == [DIRECTORY]
+    assert directory.is_dir()
 
 
 async def test_one_part_is_removed_and_only_that_is_forgotten(engine: Engine) -> None:
