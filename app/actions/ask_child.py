@@ -168,8 +168,8 @@ def _environment() -> dict[str, str]:
 async def _send(stream: asyncio.StreamWriter | None, data: bytes) -> None:
     if stream is None:
         return
-    # One that has ended by now reads nothing; its status tells.
-    with contextlib.suppress(ConnectionError):
+    # One that has ended by now reads nothing; its status tells. uvloop calls a closed pipe a RuntimeError.
+    with contextlib.suppress(ConnectionError, RuntimeError):
         stream.write(data)
         await stream.drain()
         stream.close()

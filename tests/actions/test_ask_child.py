@@ -1,11 +1,14 @@
 """Programs that ask providers: whatever they do, the question ends, and nothing of them stays."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+import uvloop
 from pydantic import SecretStr
 
 from app.actions.ask_child import ERRORS, Children
@@ -50,6 +53,26 @@ async def test_one_that_dies_is_told_and_its_words_are_logged_without_secrets() 
         await ask("dies")
     [line] = [line for line in lines if line["event"] == "children.died"]
     assert line["said"].strip() == "the secret is ***"
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_one_that_is_gone_before_it_is_asked_is_told(
+    monkeypatch: pytest.MonkeyPatch, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    start = asyncio.create_subprocess_exec
+
+    async def start_and_lose(*words: str, **options: Any) -> asyncio.subprocess.Process:
+        process = await start(*words, **options)
+        process.kill()
+        await process.wait()
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_lose)
+    with (
+        asyncio.Runner(loop_factory=new_loop) as runner,
+        pytest.raises(ProviderReaderError, match="ended with -9"),
+    ):
+        runner.run(ask("tells"))
 
 
 @pytest.mark.parametrize(
