@@ -134,7 +134,7 @@ async def settle(world: World, wanted: Wanted) -> list[str]:
         if gone.status_code not in {204, 404}:
             faults.append(f"VM {vm['id']} can't be deleted: {gone.text}")
     if wanted.source.parent == world.images.directory:
-        world.images.drop(wanted.source)
+        world.load.drop(wanted)
     return faults
 
 

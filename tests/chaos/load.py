@@ -13,10 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from tests.chaos.client import Client
+from tests.chaos.hypervisor import Hypervisor
 
 MIB = 2**20
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 SECRET = "passphrase-that-nobody-may-read"
+OF_PROVIDERS = 0.3
+"""The share of imports that are VMs of a provider."""
 BOUND_SECONDS = 120
 """How long past its plain duration an import may take to end, once nothing is broken any more."""
 NAMES = ("web", "it's", 'a "quoted" one', "größer", "a  b", "$HOME `id`", "x;y", "-n")
@@ -100,10 +103,16 @@ class Load:
     """Starts imports, and knows which are in flight."""
 
     def __init__(
-        self, client: Client, images: Images, domains: dict[str, str], chance: random.Random
+        self,
+        client: Client,
+        images: Images,
+        domains: dict[str, str],
+        providers: dict[str, Hypervisor],
+        chance: random.Random,
     ) -> None:
-        """`domains` are storage domains' ids by their kind."""
+        """`domains` are storage domains' ids by their kind; `providers` by their ids."""
         self._client, self._images, self._domains, self._chance = client, images, domains, chance
+        self._providers = providers
         self.all: list[Wanted] = []
 
     def in_flight(self) -> list[Wanted]:
@@ -130,8 +139,9 @@ class Load:
         kind = self._chance.choice(sorted(self._domains))
         ways = {"seconds": min(seconds, 2) / 4, "copy_seconds": seconds, **(control or {})}
         path = source or self._images.make(number, ways)
+        is_plain = source is not None or control is not None or self._chance.random() > OF_PROVIDERS
         body: dict[str, Any] = {
-            "source": {"kind": "disk", "path": str(path)},
+            "source": {"kind": "disk", "path": str(path)} if is_plain else self._vm(path),
             "storage_domain_id": self._domains[kind],
             "vm": {"name": f"{self._chance.choice(NAMES)} {number}"},
             "disk_defaults": {"format": self._chance.choice(["raw", "qcow2"])},
@@ -146,6 +156,17 @@ class Load:
         assert answer.is_success, answer.text
         wanted.id = answer.json()["id"]
         return wanted
+
+    def _vm(self, image: Path) -> dict[str, str]:
+        """The source that is a VM of one of the providers."""
+        provider_id, hypervisor = self._chance.choice(sorted(self._providers.items()))
+        return {"kind": "provider_vm", "provider_id": provider_id, "vm_id": hypervisor.add(image)}
+
+    def drop(self, wanted: Wanted) -> None:
+        """Its source is no longer needed."""
+        for hypervisor in self._providers.values():
+            hypervisor.drop(wanted.source)
+        self._images.drop(wanted.source)
 
     async def look(self, among: Sequence[Wanted]) -> None:
         """Note which of them have ended."""

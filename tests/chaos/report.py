@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-COLUMNS = ("lost", "doubled", "left behind", "events", "secrets", "answers")
+COLUMNS = ("lost", "doubled", "left behind", "over limit", "events", "secrets", "answers")
 
 
 @dataclass
@@ -27,6 +27,8 @@ class Report:
     attempts: int = 0
     events: int = 0
     reconnects: int = 0
+    limits: int = 0
+    limits_reached: int = 0
     seconds: float = 0.0
 
     def note(self, fault: str, recovery_seconds: float) -> None:
@@ -65,6 +67,8 @@ class Report:
         self.attempts += other.attempts
         self.events += other.events
         self.reconnects += other.reconnects
+        self.limits += other.limits
+        self.limits_reached += other.limits_reached
         self.seconds = max(self.seconds, other.seconds)
 
     def table(self) -> str:
@@ -82,6 +86,7 @@ class Report:
                 f"imports run       {self.imports} ({states}), {self.real_imports} by the real virt-v2v",
                 f"attempts          {self.attempts}",
                 f"events told       {self.events} to clients that reconnected {self.reconnects} times",
+                f"limits            {self.limits}, {self.limits_reached} of them reached",
                 f"longest recovery  {longest:.1f} s",
                 *(f"{column:16}  {len(self.bad[column])}" for column in COLUMNS),
             ]

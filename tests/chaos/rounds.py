@@ -150,6 +150,7 @@ class Rounds:
         world, report = self._world, self.report
         report.blame("left behind", await inspection.left_behind(world))
         report.blame("doubled", inspection.doubled(world))
+        report.blame("over limit", world.limits.faults())
         report.blame("events", world.witness.faults(world.truth))
         report.blame("answers", world.client.broken_answers)
         report.blame("secrets", await inspection.secrets_seen(world))
@@ -182,6 +183,7 @@ class Rounds:
     def _count(self) -> None:
         world, report = self._world, self.report
         report.imports = len(world.load.all)
+        report.limits, report.limits_reached = world.limits.count, world.limits.reached
         report.events, report.reconnects = world.witness.told, world.witness.reconnects
         for wanted in world.load.all:
             if wanted.found is not None:

@@ -10,12 +10,15 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 
 from app.db import Database
 from tests.chaos.client import Client
 from tests.chaos.databases import Postgresql, Sqlite
+from tests.chaos.hypervisor import Hypervisor
+from tests.chaos.limits import LimitWatch
 from tests.chaos.load import Images, Load
 from tests.chaos.machines import Machine
 from tests.chaos.processes import Clock, Program
@@ -27,10 +30,14 @@ from tests.support.redis import RedisServer
 from tests.support.sshd import SshServer, free_port
 
 START_SECONDS = 90
+MOST_OF_PROVIDER = 2
+MOST_ON_DOMAIN = 6
+MOST_ON_HOST = 6
 STAND_IN = Path(__file__).parents[1] / "support" / "virt_v2v_stand_in.py"
 SETTINGS = {
     "V2V_IMPORT_STOP_GRACE_SECONDS": "3",
     "V2V_IMPORT_AUTOMATIC_RETRY_SECONDS": "2",
+    "V2V_IMPORT_ALLOW_LOCAL_PROVIDERS": "true",
 }
 """The rest is as it comes: what is measured is what users have."""
 
@@ -56,6 +63,7 @@ class World:
     client: Client = field(init=False)
     witness: Witness = field(init=False)
     rows: Database = field(init=False)
+    limits: LimitWatch = field(init=False)
     images: Images = field(init=False)
     up: Program = field(init=False)
     second: Program = field(init=False)
@@ -140,7 +148,18 @@ class World:
         self.stores["ovirt_data"].mkdir()
         paths = {"directory": self.stores["directory"], "ovirt_data": make_domain(self.stores["ovirt_data"])}
         domains = {kind: await self._domain(north, kind, path) for kind, path in paths.items()}
-        self.load = Load(self.client, self.images, domains, self.chance)
+        hypervisor = Hypervisor(self.root / "vms.xml")
+        provider = {
+            "name": "east",
+            "kind": "kvm",
+            "url": hypervisor.url,
+            "max_concurrent_imports": MOST_OF_PROVIDER,
+        }
+        provider_id = (await self._made("/v1/providers", provider))["id"]
+        self.load = Load(self.client, self.images, domains, {provider_id: hypervisor}, self.chance)
+        most = {machine.id: machine.most_imports for machine in self.machines}
+        most |= dict.fromkeys(domains.values(), MOST_ON_DOMAIN) | {provider_id: MOST_OF_PROVIDER}
+        self.limits = LimitWatch(self.rows, {UUID(place): limit for place, limit in most.items()})
         if guest is not None:
             south = (await self._made("/v1/data-centers", {"name": "south"}))["id"]
             record = self.real_machine.record(south, [guest.parent])
@@ -156,7 +175,13 @@ class World:
 
     async def _domain(self, data_center_id: str, kind: str, path: Path) -> str:
         settings = {"path": str(path)}
-        body = {"data_center_id": data_center_id, "name": path.name, "kind": kind, "settings": settings}
+        body = {
+            "data_center_id": data_center_id,
+            "name": path.name,
+            "kind": kind,
+            "settings": settings,
+            "max_concurrent_imports": MOST_ON_DOMAIN,
+        }
         made: str = (await self._made("/v1/storage-domains", body))["id"]
         return made
 
@@ -182,7 +207,7 @@ async def running_world(kind: str, *, seed: int, scale: float, guest: Path | Non
         stack.push_async_callback(_end, world)
         await world.until_ready()
         await world.furnish(guest)
-        for task in (world.witness.run(), read_truth(world.redis.url, world.truth)):
+        for task in (world.witness.run(), read_truth(world.redis.url, world.truth), world.limits.run()):
             stack.callback(asyncio.create_task(task).cancel)
         yield world
 
@@ -234,5 +259,5 @@ def _machine(root: Path, name: str, virt_v2v_path: str, volume: Volume | None) -
     keys, home = root / f"{name}-keys", root / name
     for made in (keys, home):
         made.mkdir(exist_ok=True)
-    most = 8 if volume else 1
+    most = MOST_ON_HOST if volume else 1
     return Machine(name, SshServer(keys), Road(0), home, virt_v2v_path, most, volume)

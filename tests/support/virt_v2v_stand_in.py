@@ -4,7 +4,8 @@
 It takes the same command lines, writes recorded output (tests/data) at a chosen speed, really makes the disks
 (a plain image is copied byte for byte) and metadata, and starts helper processes as nbdkit and the appliance
 are: one in its session and one in its own. What it doesn't do is look into the disks. In V2V_STAND_IN_DIR,
-`control.json` may change its ways, and `PATH.control.json` beside a source those of its import:
+`control.json` may change its ways, and `PATH.control.json` beside a source (or the first of its disks) those
+of its import:
 
     behaviour      ok, fail, hang, missing_disk, short_disk, garbage, fail_after_copy
     message        what `fail` says
@@ -114,7 +115,7 @@ def main() -> int:
         sys.stdout.write(CAPABILITIES)
         return 0
     arguments = _arguments(words)
-    _note_start(arguments.source)
+    _note_start(_source(arguments))
     signal.signal(signal.SIGTERM, _terminated)
     helpers = [subprocess.Popen(["sleep", "3600"], start_new_session=alone) for alone in (False, True)]
     try:
@@ -123,6 +124,13 @@ def main() -> int:
         for helper in helpers:
             helper.kill()
             helper.wait()
+
+
+def _source(arguments: Arguments) -> str:
+    """What the import is known by: of a VM that the service has described, its first disk."""
+    if arguments.input_mode != "libvirtxml":
+        return arguments.source
+    return next((path for path, _ in _images(arguments) if path), arguments.source)
 
 
 def _note_start(source: str) -> None:
@@ -185,7 +193,7 @@ def _control(source: str) -> dict[str, object]:
 
 
 def _convert(arguments: Arguments) -> int:
-    control = _control(arguments.source)
+    control = _control(_source(arguments))
     behaviour = str(control.get("behaviour", "ok"))
     for key in arguments.keys:
         say(f"libguestfs: trace: luks passphrase {key.read_text()!r}\n".encode())
