@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,16 @@ async def test_variables_of_the_service_stay_with_it(monkeypatch: pytest.MonkeyP
     assert {"V2V_IMPORT_DATABASE_URL", "HTTPS_PROXY"} & environment.keys() == set()
 
 
+@pytest.fixture
+def logs_all() -> Iterator[None]:
+    """Whatever another test has configured."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(0))
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("logs_all")
 async def test_one_that_dies_is_told_and_its_words_are_logged_without_secrets() -> None:
     with structlog.testing.capture_logs() as lines, pytest.raises(ProviderReaderError, match="ended with 3"):
         await ask("dies")
