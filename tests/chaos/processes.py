@@ -43,7 +43,10 @@ class Program:
         began = time.monotonic()
         if self._process is not None:
             self._process.send_signal(number)
-            await asyncio.to_thread(self._process.wait, seconds)
+            try:
+                await asyncio.to_thread(self._process.wait, seconds)
+            except subprocess.TimeoutExpired as error:
+                raise TimeoutError(f"{self._words[0]!r} did not end within {seconds:g} s.") from error
             self._process = None
         return time.monotonic() - began
 

@@ -30,6 +30,7 @@ from tests.support.redis import RedisServer
 from tests.support.sshd import SshServer, free_port
 
 START_SECONDS = 90
+END_SECONDS = 60
 MOST_OF_PROVIDER = 2
 MOST_ON_DOMAIN = 6
 MOST_ON_HOST = 6
@@ -216,7 +217,7 @@ async def _end(world: World) -> None:
     for program in (world.second, world.up):
         if program.is_running():
             with contextlib.suppress(TimeoutError):
-                await program.end()
+                await program.end(seconds=END_SECONDS)
     await world.client.close()
     await world.rows.close()
 
