@@ -18,7 +18,7 @@ from tests.chaos.hypervisor import Hypervisor
 MIB = 2**20
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 SECRET = "passphrase-that-nobody-may-read"
-OF_PROVIDERS = 0.3
+OF_PROVIDERS = 0.2
 """The share of imports that are VMs of a provider."""
 BOUND_SECONDS = 120
 """How long past its plain duration an import may take to end, once nothing is broken any more."""
@@ -109,10 +109,13 @@ class Load:
         domains: dict[str, str],
         providers: dict[str, Hypervisor],
         chance: random.Random,
+        stretch: float,
     ) -> None:
-        """`domains` are storage domains' ids by their kind; `providers` by their ids."""
+        """`domains` are storage domains' ids by their kind, `providers` by their ids; long imports take
+        `stretch` times longer than those of a short run.
+        """
         self._client, self._images, self._domains, self._chance = client, images, domains, chance
-        self._providers = providers
+        self._providers, self._stretch = providers, stretch
         self.all: list[Wanted] = []
 
     def in_flight(self) -> list[Wanted]:
@@ -125,7 +128,7 @@ class Load:
 
     def _duration(self) -> float:
         is_long = self._chance.random() < 0.65
-        return self._chance.uniform(10, 30) if is_long else self._chance.uniform(1, 4)
+        return self._chance.uniform(10, 30) * self._stretch if is_long else self._chance.uniform(1, 4)
 
     async def start(
         self,

@@ -78,7 +78,7 @@ class Rounds:
     async def round(self, fault: Fault) -> list[str]:
         """One fault; answers what is wrong since, as sentences."""
         world, known = self._world, self.report.sentences()
-        if self._guest is not None and self.report.rounds % self._real_every == 0:
+        if self._guest is not None and self.report.rounds % self._real_every == self._real_every // 2:
             await self._start_real()
         where = await self._moment(fault)
         struck = world.load.in_flight()

@@ -29,7 +29,7 @@ from tests.support.ovirt import make_domain
 from tests.support.redis import RedisServer
 from tests.support.sshd import SshServer, free_port
 
-START_SECONDS = 90
+START_SECONDS = 180
 END_SECONDS = 60
 MOST_OF_PROVIDER = 2
 MOST_ON_DOMAIN = 6
@@ -157,7 +157,9 @@ class World:
             "max_concurrent_imports": MOST_OF_PROVIDER,
         }
         provider_id = (await self._made("/v1/providers", provider))["id"]
-        self.load = Load(self.client, self.images, domains, {provider_id: hypervisor}, self.chance)
+        self.load = Load(
+            self.client, self.images, domains, {provider_id: hypervisor}, self.chance, 1 + 2 * self.scale
+        )
         most = {machine.id: machine.most_imports for machine in self.machines}
         most |= dict.fromkeys(domains.values(), MOST_ON_DOMAIN) | {provider_id: MOST_OF_PROVIDER}
         self.limits = LimitWatch(self.rows, {UUID(place): limit for place, limit in most.items()})

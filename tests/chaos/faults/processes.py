@@ -117,4 +117,4 @@ async def _with_second_worker(world: World) -> None:
     """A second worker that works."""
     before = world.log.read_text(errors="replace").count("worker.started")
     world.second.start()
-    await until(lambda: world.log.read_text(errors="replace").count("worker.started") > before, seconds=60)
+    await until(lambda: world.log.read_text(errors="replace").count("worker.started") > before, seconds=180)
