@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +17,7 @@ from app.models.vm import Guest, SourceDisk
 from app.proxy.agent_client import AttemptPlace, HostAgent, JobState
 from app.proxy.mounts import Mount
 from app.sources import source_of
+from app.sources.base import Reached, Site
 from app.sources.scans.base import Found
 from app.v2v.command import V2vInput
 
@@ -31,17 +32,20 @@ CLEAR_SECONDS: Final = 60.0
 class Inspector:
     """Looks into guests, one after the other, in a directory of the scan's own on the host."""
 
-    agent: HostAgent
+    site: Site
     host: ProxyHost
     scan_id: UUID
     turn: int
-    roots: Sequence[str]
     mounts: tuple[Mount, ...] = ()
+
+    @property
+    def agent(self) -> HostAgent:
+        return self.site.agent
 
     async def guest_of(self, found: Found) -> Guest:
         """Raises GuestUnreadableError, and what keeps the host from being asked."""
         async with self._place() as place:
-            given = _given(found, place.directory)
+            given = _given(found, place.directory, self.site)
             await self._launch(place, given, found)
             return await self._result(place)
 
@@ -63,19 +67,22 @@ class Inspector:
             await asyncio.wait_for(asyncio.shield(clearing), CLEAR_SECONDS)
 
     async def _launch(self, place: AttemptPlace, given: V2vInput, found: Found) -> None:
-        roots = list(self.roots if found.reading is None else found.reading.roots or self.roots)
+        roots = list((found.reading and found.reading.roots) or self.site.roots)
         order = {
             "roots": roots,
             "disks": [{"path": disk.path, "format": disk.format} for disk in given.disks],
             "checked": [_images(disk) for disk in given.disks if _lies_at_source(disk.path, place)],
         }
         await self.agent.write(self.scan_id, self.turn, ORDER, json.dumps(order).encode())
+        secret_files = [file for file in given.files if file.secret]
+        for file in secret_files:
+            await self.agent.write(self.scan_id, self.turn, file.name, file.data, mode=file.mode)
         await self.agent.launch(
             self.scan_id,
             self.turn,
             self.agent.own("inspect", f"{place.directory}/{ORDER}"),
             environment={"LIBGUESTFS_BACKEND": "direct", **self.host.environment},
-            secret_files=[],
+            secret_files=[file.name for file in secret_files],
             preparation=_preparation(given, roots),
             mounts=self.mounts,
         )
@@ -98,15 +105,16 @@ class Inspector:
             raise GuestUnreadableError("What was found in the guest can't be read.") from error
 
 
-def _given(found: Found, directory: str) -> V2vInput:
+def _given(found: Found, directory: str, site: Site) -> V2vInput:
     """The disks as the job finds them. Raises GuestUnreadableError, and as `Source.input`."""
     reading = found.reading
     if reading is None or found.source is None:
         raise GuestUnreadableError("The VM itself can't be read.")
-    if reading.work_bytes:
+    if reading.work_bytes and site.provider is None:
         raise GuestUnreadableError("Its disks are compressed; unpack them to look into the guest.")
     spec: Any = reading.source or found.source
-    given = source_of(spec.kind).input(spec, reading.config, ImportProperties(), directory)
+    reached = Reached(site.provider.access, site.virt_v2v) if site.provider else None
+    given = source_of(spec.kind).input(spec, reading.config, ImportProperties(), directory, reached)
     if not given.disks or not all(disk.path and disk.format for disk in given.disks):
         raise GuestUnreadableError("Not all of its disks can be read from the proxy host.")
     return given
@@ -123,9 +131,11 @@ def _images(disk: SourceDisk) -> list[dict[str, str]]:
     ]
 
 
-def _preparation(given: V2vInput, roots: Sequence[str]) -> dict[str, Any] | None:
-    """What stands for the disks in a tar. Their checksums are for the import to compare."""
-    if given.preparation is None:
-        return None
+def _preparation(given: V2vInput, roots: Sequence[str]) -> Mapping[str, Any] | None:
+    """What brings the disks of a provider's VM, or stands for those in a tar; their checksums are for the
+    import to compare.
+    """
+    if given.preparation is None or "path" not in given.preparation:
+        return given.preparation
     orders = [{**order, "checksum": None} for order in given.preparation["disks"] if order["image"]]
     return {**given.preparation, "disks": orders, "roots": list(roots)} if orders else None

@@ -1,7 +1,6 @@
 """Looks into a source on a proxy host, and tells what clients are to see of it."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -9,7 +8,6 @@ from app.actions.inspect_guest import Inspector
 from app.errors import GuestUnreadableError
 from app.models.proxy_hosts import ProxyHost
 from app.models.vm import Guest
-from app.proxy.agent_client import HostAgent
 from app.services import source_vms
 from app.services.scan_specs import ScanItem
 from app.sources import mounted
@@ -36,26 +34,24 @@ class Deep:
     """How long all looks may take: what is found is told in time, also without some of the guests."""
 
 
-async def scan_source(
-    source: ScanSource, agent: HostAgent, roots: Sequence[str], deep: Deep | None = None
-) -> Scanned:
+async def scan_source(source: ScanSource, here: Site, deep: Deep | None = None) -> Scanned:
     """Raises what keeps all of it from being looked at; what can't be imported is told in its place."""
-    place = mounted.place_of(source, roots, agent.proxy.address.work_dir)
-    site = mounted.site_of(place, Site(agent, roots))
+    place = mounted.place_of(source, here.roots, here.agent.proxy.address.work_dir)
+    site = mounted.site_of(place, here)
     with mounted.told_as_address(place):
         findings = await scanner_of(source.kind).scan(mounted.moved(source, place), site)
     items = [_item(_addressed(one, place) if place else one) for one in findings.found]
     if deep is not None:
-        inspector = _inspector(deep, agent, site.roots, place)
+        inspector = _inspector(deep, site, place)
         pairs = zip(findings.found, items, strict=True)
         ends_at = asyncio.get_running_loop().time() + deep.seconds
         items = [await _looked_into(inspector, one, item, ends_at, place) for one, item in pairs]
     return Scanned(tuple(items), findings.complete)
 
 
-def _inspector(deep: Deep, agent: HostAgent, roots: Sequence[str], place: Place | None) -> Inspector:
+def _inspector(deep: Deep, site: Site, place: Place | None) -> Inspector:
     mounts = (place.mount,) if place else ()
-    return Inspector(agent, deep.host, deep.scan_id, deep.turn, roots, mounts)
+    return Inspector(site, deep.host, deep.scan_id, deep.turn, mounts)
 
 
 async def _looked_into(

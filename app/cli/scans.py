@@ -12,7 +12,7 @@ from app.cli.client import Service
 from app.cli.commands import service_command
 from app.cli.exits import ExitCode
 from app.cli.output import Json, Output
-from app.cli.places import proxy_host_id
+from app.cli.places import provider_id, proxy_host_id
 from app.cli.text import safe
 
 app = typer.Typer(help="Look into a source: which VMs are in it?", no_args_is_help=True)
@@ -29,7 +29,12 @@ class ScanKind(StrEnum):
     LIBVIRT_XML = "libvirt-xml"
     VMX = "vmx"
     EXPORT_DOMAIN = "export-domain"
+    PROVIDER_VM = "provider-vm"
     UPLOAD = "upload"
+
+
+HAVE_A_PLACE: Final = frozenset({ScanKind.UPLOAD, ScanKind.PROVIDER_VM})
+"""Those that may be looked at without saying where."""
 
 
 ScanId = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
@@ -44,19 +49,23 @@ def create_scan(
         str,
         typer.Argument(
             help="Absolute path on the proxy host, or nfs://server/export/path; of uploads, their ids with "
-            "commas between."
+            "commas between; of a VM of a provider, that by name or id, with --vm-id."
         ),
     ],
     proxy_host: Annotated[
-        str | None, typer.Option(help="Proxy host, by name or id; uploads are on one already.")
+        str | None,
+        typer.Option(help="Proxy host, by name or id; uploads are on one, and a provider may be behind one."),
     ] = None,
+    vm_id: Annotated[str | None, typer.Option(help="Which of a provider's VMs.")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Also look into the guests.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait until it has ended, and show what was found.")] = True,
 ) -> None:
     """Look into a source, and show what was found."""
-    if proxy_host is None and kind is not ScanKind.UPLOAD:
+    if proxy_host is None and kind not in HAVE_A_PLACE:
         raise typer.BadParameter("give --proxy-host: the path is one on that host")
-    body: Json = {"source": _source(kind, path), **({"deep": True} if deep else {})}
+    if (vm_id is None) is (kind is ScanKind.PROVIDER_VM):
+        raise typer.BadParameter("--vm-id is for a VM of a provider, which needs it")
+    body: Json = {"source": _source(service, kind, path, vm_id), **({"deep": True} if deep else {})}
     if proxy_host is not None:
         body["proxy_host_id"] = proxy_host_id(service, proxy_host)
     scan = service.post(SCANS, body)
@@ -68,9 +77,11 @@ def create_scan(
         output.line(scan["id"])
 
 
-def _source(kind: ScanKind, path: str) -> Json:
+def _source(service: Service, kind: ScanKind, path: str, vm_id: str | None) -> Json:
     if kind is ScanKind.UPLOAD:
         return {"kind": kind, "upload_ids": path.split(",")}
+    if kind is ScanKind.PROVIDER_VM:
+        return {"kind": "provider_vm", "provider_id": provider_id(service, path), "vm_id": vm_id}
     return {"kind": kind.replace("-", "_"), "path": path}
 
 
@@ -126,7 +137,7 @@ def _tell(output: Output, scan: Json) -> None:
 
 
 def _item(item: Json, host_id: str) -> list[str]:
-    where, vm = safe(item["path"] or "uploads"), item["vm"]
+    where, vm = safe(item["path"] or _named(item["source"])), item["vm"]
     if vm is None:
         return [f"{where}: can't be imported: {safe(item['problem']['detail'])}"]
     size = units.size(vm["capacity_bytes"]) if vm["capacity_bytes"] is not None else units.UNKNOWN
@@ -141,9 +152,19 @@ def _item(item: Json, host_id: str) -> list[str]:
 
 def _command(source: Json, host_id: str) -> str:
     """What imports it."""
-    path = source["path"] if "path" in source else ",".join(source["upload_ids"])
-    words = ["v2v-import", "import", source["kind"].replace("_", "-"), path, "--proxy-host", host_id]
+    words = ["v2v-import", "import", source["kind"].replace("_", "-"), _place(source)]
+    words += ["--proxy-host", host_id]
     return safe(shlex.join([*words, *(["--vm-id", source["vm_id"]] if source.get("vm_id") else [])]))
+
+
+def _named(source: Json) -> str:
+    """What has no path."""
+    return "uploads" if source["kind"] == "upload" else f"VM {source['vm_id']}"
+
+
+def _place(source: Json) -> str:
+    """The path, or what stands for it on the command line."""
+    return str(source.get("path") or source.get("provider_id") or ",".join(source.get("upload_ids", ())))
 
 
 @service_command(app, "list")
@@ -162,9 +183,8 @@ def list_scans(service: Service, output: Output) -> None:
 
 def _row(scan: Json) -> list[object]:
     source = scan["source"] or {}
-    where = source.get("path") or ",".join(source.get("upload_ids", ()))
     found = scan["item_count"] if scan["state"] == "succeeded" else ""
-    return [scan["id"], source.get("kind"), safe(where), scan["state"], found, scan["created_at"]]
+    return [scan["id"], source.get("kind"), safe(_place(source)), scan["state"], found, scan["created_at"]]
 
 
 @service_command(app, "delete")

@@ -13,6 +13,8 @@ from app.models.columns import now
 from app.models.scans import Scan
 from app.services import proxy_hosts, scans
 from app.services.scan_specs import source_from_row
+from app.sources.base import Site
+from app.sources.provider_vm import provider_id_in
 
 LOOKS_PART = 0.8
 """Of a deep scan's time; the rest is for what has to be ended and removed on the host."""
@@ -117,10 +119,12 @@ class Scans:
         source = source_from_row(row.source)
         async with self._context.database.reading() as session:
             host = await proxy_hosts.get(session, row.proxy_host_id)
+        provider = await self._context.providers.source(provider_id_in(source))
         agent = await self._context.agent(host.id)
+        site = Site(agent, host.source_roots, provider, host.status.virt_v2v)
         looks_seconds = self._left_seconds(row) * LOOKS_PART
         deep = Deep(host, row.id, row.turn, looks_seconds) if row.deep else None
-        return await scan_source(source, agent, host.source_roots, deep)
+        return await scan_source(source, site, deep)
 
     async def _end(self, row: Scan, result: Scanned | AppError) -> None:
         async with self._context.database.session() as session:

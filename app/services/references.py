@@ -63,8 +63,7 @@ async def check(session: AsyncSession, body: VmImportCreate) -> UUID:
             raise unknown("/proxy_host_id", "There is no such proxy host in the data center.")
     if ids := uploads.ids_in(body.source):
         await uploads.check_usable(session, ids, host_id=body.proxy_host_id, data_center_id=data_center_id)
-    provider = await _provider(session, body, data_center_id)
-    _check_supported(body, domain, provider)
+    _check_supported(body, domain, await _provider(session, body, data_center_id))
     if body.vm.name is not None:
         vm_names.check(body.vm.name)
     return data_center_id
@@ -74,33 +73,37 @@ async def bound(session: AsyncSession, body: VmImportCreate) -> VmImportCreate:
     """The request as it is carried out: one that takes uploads runs where these are, one of a provider where
     that is reached from, unless it names a proxy host itself. To be checked first.
     """
-    provider = (
-        await session.get(Provider, provider_id_in(body.source)) if provider_id_in(body.source) else None
-    )
-    if provider is not None and body.proxy_host_id is None:
-        return body.model_copy(update={"proxy_host_id": provider.proxy_host_id})
+    provider_id = provider_id_in(body.source)
+    if provider_id is not None and body.proxy_host_id is None:
+        return body.model_copy(update={"proxy_host_id": (await provider(session, provider_id)).proxy_host_id})
     ids = uploads.ids_in(body.source)
     if not ids:
         return body
     return body.model_copy(update={"proxy_host_id": (await uploads.get(session, ids[0])).proxy_host_id})
 
 
+async def provider(session: AsyncSession, provider_id: UUID) -> Provider:
+    """The provider that a source names; it stays until the transaction ends. Raises UnknownReferenceError."""
+    lock = {"read": True, "key_share": True}
+    found = await session.get(Provider, provider_id, with_for_update=lock)
+    if found is None:
+        raise unknown("/source/provider_id", "There is no such provider.")
+    return found
+
+
 async def _provider(session: AsyncSession, body: VmImportCreate, data_center_id: UUID) -> Provider | None:
-    """The provider that the source names; it stays until the transaction ends."""
+    """The provider that the source names, if the request can reach it."""
     provider_id = provider_id_in(body.source)
     if provider_id is None:
         return None
-    lock = {"read": True, "key_share": True}
-    provider = await session.get(Provider, provider_id, with_for_update=lock)
-    if provider is None:
-        raise unknown("/source/provider_id", "There is no such provider.")
-    if body.proxy_host_id is None and provider.proxy_host_id is not None:
-        host = await session.get(ProxyHost, provider.proxy_host_id)
+    found = await provider(session, provider_id)
+    if body.proxy_host_id is None and found.proxy_host_id is not None:
+        host = await session.get(ProxyHost, found.proxy_host_id)
         if host is None or host.data_center_id != data_center_id:
             detail = "It is reached through a proxy host of another data center: name one of this here."
             fault = FieldError(pointer="/proxy_host_id", code=UnsupportedPropertyError.code, detail=detail)
             raise UnsupportedPropertyError(detail, errors=(fault,))
-    return provider
+    return found
 
 
 async def _target(session: AsyncSession, body: VmImportCreate) -> tuple[StorageDomain | None, UUID]:

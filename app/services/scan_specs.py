@@ -11,22 +11,28 @@ from app.models.common import Json, Shape
 from app.models.scans import ScanState
 from app.models.source_vms import SourceVm
 from app.sources import SourceSpec
+from app.sources.provider_vm import ProviderVm
 from app.sources.scans import ScanSource
 from app.sources.upload import UploadedFiles
+
+HAVE_A_PLACE = frozenset({UploadedFiles.kind, ProviderVm.kind})
+"""Kinds of sources that may say themselves on which proxy host they are looked at."""
 
 
 class ScanCreate(Shape):
     """A request to look into a source."""
 
     proxy_host_id: UUID | None = None
-    """Where to look; null for uploads alone: they are looked at where they are."""
+    """Where to look. Null for uploads, which are looked at where they are, and for a VM of a provider that is
+    reached through a proxy host.
+    """
     source: ScanSource
     deep: StrictBool = False
     """Also look into the guests, without copying their disks: their system, drivers and free space."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> "ScanCreate":
-        if self.proxy_host_id is None and self.source.kind != UploadedFiles.kind:
+        if self.proxy_host_id is None and self.source.kind not in HAVE_A_PLACE:
             raise PydanticCustomError("missing", "Give `proxy_host_id`: the path is one on that host")
         return self
 

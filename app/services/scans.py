@@ -26,6 +26,7 @@ from app.services.scan_specs import (
     items_from_row,
     source_from_row,
 )
+from app.sources.provider_vm import provider_id_in
 from app.sources.scans import ScanSource
 
 MOST_TURNS = 5
@@ -47,11 +48,16 @@ async def create(session: AsyncSession, body: ScanCreate, *, created_by: str) ->
 
 
 async def _host(session: AsyncSession, body: ScanCreate) -> ProxyHost:
-    ids = uploads.ids_in(body.source)
-    if not ids:
-        return await references.proxy_host(session, body.proxy_host_id, "/proxy_host_id")
-    host_id = await uploads.check_together(session, ids, host_id=body.proxy_host_id)
-    return await references.proxy_host(session, host_id, "/source/upload_ids/0")
+    if ids := uploads.ids_in(body.source):
+        host_id = await uploads.check_together(session, ids, host_id=body.proxy_host_id)
+        return await references.proxy_host(session, host_id, "/source/upload_ids/0")
+    named = body.proxy_host_id
+    if (provider_id := provider_id_in(body.source)) is not None:
+        provider = await references.provider(session, provider_id)
+        named = named or provider.proxy_host_id
+        if named is None:
+            raise references.unknown("/proxy_host_id", "Give one: the provider is reached through none.")
+    return await references.proxy_host(session, named, "/proxy_host_id")
 
 
 async def get(session: AsyncSession, scan_id: UUID) -> Scan:

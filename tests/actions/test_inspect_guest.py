@@ -10,6 +10,7 @@ import pytest
 from app.actions.scan_source import Deep, Scanned, scan_source
 from app.models.proxy_hosts import ProxyHost
 from app.services.scan_specs import source_from_row
+from app.sources.base import Site
 from tests.support.exports import Exports, mounted_below
 from tests.support.guest import Guest
 from tests.support.guestfish import StandInGuestfish
@@ -48,7 +49,7 @@ async def scan(
     source = source_from_row({"kind": kind, "path": str(at)})
     deep = Deep(host(work_dir), uuid4(), 1, seconds)
     roots = [root or str(Path(at).parent)]
-    return await scan_source(source, agent_at(work_dir, path=path), roots, deep)
+    return await scan_source(source, Site(agent_at(work_dir, path=path), roots), deep)
 
 
 def left(work_dir: Path) -> list[Path]:
@@ -160,7 +161,7 @@ async def test_a_real_guest_is_looked_into(work_dir: Path, guest: Guest) -> None
     source = source_from_row({"kind": "ova", "path": str(guest.ova)})
     real = host(work_dir, LIBGUESTFS_BACKEND_SETTINGS="force_tcg")
     scanned = await scan_source(
-        source, agent_at(work_dir), [str(guest.directory)], Deep(real, uuid4(), 1, 800)
+        source, Site(agent_at(work_dir), [str(guest.directory)]), Deep(real, uuid4(), 1, 800)
     )
     (item,) = scanned.items
     assert item.guest_problem is None

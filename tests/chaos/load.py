@@ -107,6 +107,7 @@ class Load:
         client: Client,
         images: Images,
         domains: dict[str, str],
+        *,
         providers: dict[str, Hypervisor],
         chance: random.Random,
         stretch: float,

@@ -158,7 +158,12 @@ class World:
         }
         provider_id = (await self._made("/v1/providers", provider))["id"]
         self.load = Load(
-            self.client, self.images, domains, {provider_id: hypervisor}, self.chance, 1 + 2 * self.scale
+            self.client,
+            self.images,
+            domains,
+            providers={provider_id: hypervisor},
+            chance=self.chance,
+            stretch=1 + 2 * self.scale,
         )
         most = {machine.id: machine.most_imports for machine in self.machines}
         most |= dict.fromkeys(domains.values(), MOST_ON_DOMAIN) | {provider_id: MOST_OF_PROVIDER}

@@ -100,3 +100,24 @@ def test_a_deep_scan_tells_of_the_guests(stand_in: StandIn) -> None:
     assert [body["deep"] for body in stand_in.bodies("POST", SCANS)] == [True]
     assert "guest: Debian 12" in result.stdout
     assert "guest: It is encrypted." in result.stdout
+
+
+def test_a_vm_of_a_provider_is_scanned_by_its_id(stand_in: StandIn) -> None:
+    provider = {"id": HOST_ID, "name": "kvm-1"}
+    source = {"kind": "provider_vm", "provider_id": HOST_ID, "vm_id": "vm-7"}
+    found = {"path": None, "source": source, "vm": VM, "problem": None}
+    stand_in.on("GET", "/v1/providers", page(provider))
+    stand_in.on("POST", SCANS, answer(a_scan("queued"), 202))
+    stand_in.on("GET", PATH, answer(a_scan("succeeded", found)))
+    result = run(stand_in, "scans", "create", "provider-vm", "kvm-1", "--vm-id", "vm-7")
+    assert result.exit_code == 0
+    assert stand_in.bodies("POST", SCANS) == [{"source": source}]
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("VM vm-7: web")
+    assert f"import provider-vm {HOST_ID} --proxy-host {HOST_ID} --vm-id vm-7" in lines[-1]
+
+
+def test_a_vm_of_a_provider_needs_its_id(stand_in: StandIn) -> None:
+    result = run(stand_in, "scans", "create", "provider-vm", "kvm-1")
+    assert result.exit_code == 2
+    assert "--vm-id" in result.stderr

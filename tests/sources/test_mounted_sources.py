@@ -134,7 +134,7 @@ async def test_a_scan_of_an_export_lists_sources_on_the_export(agent: HostAgent,
     export = exports.export()
     make_image(export / "web.qcow2", "qcow2")
     (export / "gone.xml").write_bytes(domain_xml(["gone.img"]))
-    scanned = await scan_source(FolderScan(kind="folder", path=ROOT), agent, [ROOT])
+    scanned = await scan_source(FolderScan(kind="folder", path=ROOT), Site(agent, [ROOT]))
     gone, web = scanned.items
     assert web.source is not None
     assert web.vm is not None

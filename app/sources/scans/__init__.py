@@ -8,11 +8,13 @@ from app.errors import UnsupportedPropertyError
 from app.sources.disk import DiskSource
 from app.sources.libvirt_xml import LibvirtXmlSource
 from app.sources.ova import OvaSource
+from app.sources.provider_vm import ProviderVmSource
 from app.sources.scans.base import Scanner
 from app.sources.scans.export_domain import ExportDomainScan, ScanExportDomain
 from app.sources.scans.folder import FolderScan, ScanFolder
 from app.sources.scans.one_vm import ScanDisk, ScanLibvirtXml, ScanVmx
 from app.sources.scans.ova import ScanOva
+from app.sources.scans.provider_vm import ScanProviderVm
 from app.sources.scans.upload import ScanUpload
 from app.sources.upload import UploadSource
 from app.sources.vmx import VmxSource
@@ -23,12 +25,20 @@ SCANNERS: tuple[Scanner[Any], ...] = (
     ScanFolder(),
     ScanLibvirtXml(),
     ScanOva(),
+    ScanProviderVm(),
     ScanUpload(),
     ScanVmx(),
 )
 
 ScanSource = Annotated[
-    DiskSource | ExportDomainScan | FolderScan | LibvirtXmlSource | OvaSource | UploadSource | VmxSource,
+    DiskSource
+    | ExportDomainScan
+    | FolderScan
+    | LibvirtXmlSource
+    | OvaSource
+    | ProviderVmSource
+    | UploadSource
+    | VmxSource,
     Field(discriminator="kind"),
 ]
 
