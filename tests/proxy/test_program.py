@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.proxy.agent.verbs import MODULES, act_of
 from app.proxy.program import PACKAGE, agent_program
 
 SOURCES = sorted(
@@ -53,3 +54,8 @@ def test_the_packed_program_runs_by_itself(tmp_path: Path) -> None:
         cwd="/",
     )
     assert b"host_command_failed" in done.stdout
+
+
+@pytest.mark.parametrize("verb", MODULES)
+def test_each_verb_is_carried_out_by_somebody(verb: str) -> None:
+    assert callable(act_of(verb))

@@ -23,6 +23,7 @@ from app.proxy.agent.fences import held, lock_now
 from app.proxy.agent.marks import read_mark
 from app.proxy.agent.places import Place
 from app.proxy.agent.refusals import RefusedError, VirtV2vMissingError
+from app.proxy.agent.verbs import MOUNTED, PREPARE
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LOCALE = "C.UTF-8"
@@ -30,10 +31,6 @@ LEFTOVER_GRACE_SECONDS = 5.0
 LAST_ACTS_SECONDS = 15.0
 """How long the supervisor may take to write its last notes once virt-v2v is gone."""
 NOT_STARTED = 127
-PREPARE = "prepare"
-"""The verb under which this program is started where virt-v2v is to run."""
-MOUNTED = "mounted"
-"""The verb under which it is started where something is to be mounted for all that follows."""
 _STREAMS = (0, 1, 2)
 
 
