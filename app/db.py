@@ -19,6 +19,7 @@ from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalErr
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+import app.models.tables  # noqa: F401  # every table is known, and watched, before a row is read
 from app.errors import SchemaMismatchError, UnknownRevisionError
 
 Session = AsyncSession

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, event, text
 from sqlmodel import SQLModel
 
 from app.db import lock_migrations, make_engine
-from app.models import TABLES
+from app.models.tables import TABLES
 from app.settings import Settings
 
 assert TABLES  # noqa: S101  every table must be known before the schemas are compared

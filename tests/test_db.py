@@ -10,9 +10,9 @@ from sqlmodel import SQLModel
 
 from app.db import Database, is_unavailable, lock_admission, migrate, newest_version
 from app.errors import SchemaMismatchError
-from app.models import TABLES
 from app.models.columns import now
 from app.models.data_centers import DataCenter, Network
+from app.models.tables import TABLES
 
 
 async def test_the_migrations_make_the_schema_that_the_models_describe(database: Database) -> None:

@@ -15,8 +15,9 @@ from sqlmodel import SQLModel
 
 from app.db import Database, migrate, newest_version
 from app.errors import SchemaMismatchError, UnknownRevisionError
-from app.models import TABLES, VmImport
 from app.models.damage import damage
+from app.models.imports import VmImport
+from app.models.tables import TABLES
 from app.services import imports
 from tests.support import rows_0001, rows_0005, rows_0006, rows_0007
 from tests.support.database import PostgresServer

@@ -7,8 +7,8 @@ from sqlalchemy import Column, ColumnElement, and_, literal_column, select, upda
 from sqlmodel import SQLModel
 
 from app.db import Database
-from app.models import TABLES
 from app.models.columns import Guarded, Typed, UtcDateTime, Word
+from app.models.tables import TABLES
 
 OTHER_SHAPE, OTHER_MEMBERS, NOTHING, CUT_OFF = '"garbage"', '[{"unknown": 1}]', "null", '{"a": '
 BAD_TIME, NEWER_WORD = "yesterday", "of_a_newer_version"
