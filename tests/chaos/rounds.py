@@ -25,7 +25,7 @@ STEP_SECONDS = 10
 """How long is waited for the beginning of a step at which to strike."""
 RECOVERY_SECONDS = 90
 DRAIN_SECONDS = 300
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 REAL_SECONDS = 600
 """How long a real conversion may take on a busy machine."""
 
