@@ -110,6 +110,5 @@ async def _agent(proxies: ProxyPool, hosts: Sequence[HostAddress | AppError]) ->
 
 
 async def _remove(removal: _Removal, agent: HostAgent) -> None:
-    if removal.is_released:
-        await removal.destination.reclaim(removal.plan, agent, removal.owner_id, removal.turn)
-    await removal.destination.remove(removal.plan, agent, removal.owner_id, removal.turn)
+    remove = removal.destination.discard if removal.is_released else removal.destination.remove
+    await remove(removal.plan, agent, removal.owner_id, removal.turn)

@@ -127,7 +127,10 @@ class Destination(Protocol[S]):
         """Take our markers off what was made: it belongs to the VM from now on. May run twice."""
 
     async def reclaim(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
-        """The reverse of `release`: mark again what is still there, so that `remove` may take it away."""
+        """The reverse of `release`: mark again what is still there, so that it may be found and removed."""
+
+    async def discard(self, plan: Json, agent: HostAgent, owner_id: UUID, turn: int) -> None:
+        """As `remove`, of what may have been released: also where there is no room for marks."""
 
     async def remove(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
         """Remove everything in the plan; may run twice and may find half. Raises HostError."""

@@ -138,6 +138,9 @@ class Directory:
     async def reclaim(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
         await marked.reclaim(plan, agent, attempt_id, turn)
 
+    async def discard(self, plan: Json, agent: HostAgent, owner_id: UUID, turn: int) -> None:
+        await marked.discard(plan, agent, owner_id, turn)
+
     async def remove(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
         await marked.remove(plan, agent, attempt_id, turn)
 

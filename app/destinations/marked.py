@@ -34,6 +34,13 @@ async def reclaim(plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> 
         await agent.mark(directory, attempt_id, turn)
 
 
+async def discard(plan: Json, agent: HostAgent, owner_id: UUID, turn: int) -> None:
+    """Mark and remove what was released; one after the other, so that each makes room for the next."""
+    for directory in reversed(_directories(plan)):
+        await agent.mark(directory, owner_id, turn)
+        await agent.remove_tree(directory, owner_id, turn)
+
+
 async def remove(plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
     """Last made, first removed; what is gone already is fine."""
     for directory in reversed(_directories(plan)):

@@ -84,5 +84,8 @@ class Null:
     async def reclaim(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
         """Nothing was made."""
 
+    async def discard(self, plan: Json, agent: HostAgent, owner_id: UUID, turn: int) -> None:
+        """There is nothing."""
+
     async def remove(self, plan: Json, agent: HostAgent, attempt_id: UUID, turn: int) -> None:
         """Nothing was made."""

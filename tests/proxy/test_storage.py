@@ -1,7 +1,9 @@
 """Storage directories: only what an attempt made is changed or removed."""
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -9,6 +11,7 @@ import pytest
 
 from app.errors import DomainUnusableError, FencedError, NoRoomError
 from app.proxy.agent_client import HostAgent
+from tests.chaos.volume import Volume
 
 MIB = 1 << 20
 ODD_NAMES = ["plain", "with space", 'it\'s "$(odd)"', "-rf", "new\nline", "ü"]
@@ -215,6 +218,41 @@ async def test_what_is_no_directory_is_unusable(storage: Storage) -> None:
     for path in ("file", "absent"):
         with pytest.raises(DomainUnusableError):
             await storage.agent.probe_dir(str(storage.directory / path))
+
+
+@pytest.fixture
+def full(tmp_path: Path, local_agent: HostAgent) -> Iterator[tuple[Storage, Volume]]:
+    """A storage directory on a file system of its own, which can be filled."""
+    volume = Volume(tmp_path / "volume", size_bytes=16 * MIB)
+    volume.mount()
+    try:
+        yield Storage(volume.path, local_agent), volume
+    finally:
+        volume.unmount()
+
+
+async def test_what_was_released_is_marked_and_removed_on_a_full_disk(full: tuple[Storage, Volume]) -> None:
+    storage, volume = full
+    await storage.make()
+    await storage.image()
+    await storage.agent.clear_marker(str(storage.vm), storage.attempt, 1)
+    _fill(volume)
+    await storage.agent.mark(str(storage.vm), storage.attempt, 1)
+    assert not storage.vm.exists()
+    inventory = await storage.agent.inventory(storage=[str(storage.directory)], most=10, seconds=10)
+    assert [found.attempt_id for found in inventory.directories] == [storage.attempt]
+    await storage.agent.mark(str(storage.vm), storage.attempt, 1)
+    await storage.remove()
+    assert storage.left() == ["filler"]
+
+
+def _fill(volume: Volume) -> None:
+    """To the last byte."""
+    with (volume.path / "filler").open("wb", buffering=0) as file:
+        for size in (MIB, 4096, 1):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
 
 
 async def test_a_marker_without_an_installation_is_still_the_attempts(storage: Storage) -> None:

@@ -32,7 +32,7 @@ class ReleaseTarget:
             recorded = await attempts.artifact(session, turn.attempt_id, reserve_target.ARTIFACT)
         if recorded is not None:
             destination, _ = await destination_at(turn)
-            await destination.reclaim(recorded.details, await turn.agent(), turn.attempt_id, turn.turn)
+            await destination.discard(recorded.details, await turn.agent(), turn.attempt_id, turn.turn)
 
 
 async def _succeed(turn: Turn, saved: Saved, *, keeps: bool) -> None:

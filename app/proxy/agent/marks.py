@@ -73,8 +73,9 @@ def remove_marked(directory: Path, attempt_id: str) -> None:
 
 
 def _remove_staged(stage: Path) -> None:
-    """It holds nothing but the marker, if that."""
+    """Whatever is in it: its name says whose it is."""
     if stage.is_dir():
+        _empty(stage)
         files.remove_file(stage / MARKER_NAME)
         stage.rmdir()
 

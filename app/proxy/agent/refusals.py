@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class RefusedError(Exception):
@@ -111,6 +111,6 @@ class WorkDirUnusableError(RefusedError):
 
 def of_system(error: OSError, kind: type[RefusedError], what: str) -> RefusedError:
     """The system's error as a refusal of this kind; a full disk is always the same one."""
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         return NoRoomError(f"{what}: there is no room.")
     return kind(f"{what}: {error}.")

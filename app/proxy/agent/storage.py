@@ -16,7 +16,7 @@ from typing import Iterator, Optional, Sequence
 from app.proxy.agent import commands, files
 from app.proxy.agent.fences import held
 from app.proxy.agent.marks import MARKER_NAME, Mark, make_marked, put_mark, read_mark, remove_marked, staged
-from app.proxy.agent.refusals import DomainUnusableError, NoRoomError, of_system
+from app.proxy.agent.refusals import NO_ROOM, DomainUnusableError, NoRoomError, of_system
 
 CREATE_SECONDS = 100.0
 PROBE_BYTES = 4096
@@ -128,8 +128,19 @@ def mark(*, work_dir: str, path: str, attempt_id: str, turn: int, installation_i
         if not os.path.lexists(directory):
             return
         if not os.path.lexists(directory / MARKER_NAME) and directory.is_dir() and not directory.is_symlink():
-            put_mark(directory, Mark(attempt_id, installation_id))
+            _mark(directory, Mark(attempt_id, installation_id))
+            return
         _check_marked(directory, attempt_id)
+
+
+def _mark(directory: Path, mark: Mark) -> None:
+    """With no room for a marker its name says the same: what is marked is to go, and makes room."""
+    try:
+        put_mark(directory, mark)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        directory.rename(staged(directory, mark.attempt_id))
 
 
 def remove_tree(*, work_dir: str, path: str, attempt_id: str, turn: int) -> None:
