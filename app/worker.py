@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -29,6 +30,7 @@ from app.settings import Settings
 
 STOP_SECONDS: Final = 4.5
 """What has not ended so long after SIGTERM is left as it is: others find it, as after a crash."""
+LAST_RESORT_SECONDS: Final = 6.0
 ARQ_CLOSE_SECONDS: Final = 2.0
 ARQ_GRACE_SECONDS: Final = 30.0
 """A turn ends itself when it takes too long; arq's own timeout comes later, if ever."""
@@ -71,6 +73,8 @@ async def run_worker(settings: Settings) -> None:
 def _stop(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     stop.set()
     loop.call_later(STOP_SECONDS, os._exit, 0)
+    # What holds up the loop itself, or the interpreter's end, is told with every thread's place.
+    faulthandler.dump_traceback_later(LAST_RESORT_SECONDS, exit=True)
 
 
 class _Tools:
