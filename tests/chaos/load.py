@@ -1,12 +1,13 @@
 """The imports of a chaos run: always several in flight, each with what must become of it."""
 
 import asyncio
+import contextlib
 import json
 import random
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,7 @@ class Load:
         self._client, self._images, self._domains, self._chance = client, images, domains, chance
         self._providers, self._stretch = providers, stretch
         self.all: list[Wanted] = []
+        self._codes: tuple[str, ...] = ()
 
     def in_flight(self) -> list[Wanted]:
         return [wanted for wanted in self.all if wanted.id and wanted.found is None]
@@ -155,6 +157,8 @@ class Load:
         if source is None:
             body["conversion"] = {"luks_keys": [SECRET], **body.get("conversion", {})}
         wanted = Wanted(number, "", path, kind, seconds)
+        if self._codes:
+            wanted.may_fail(*self._codes)
         self.all.append(wanted)
         answer = await self._client.post("/v1/imports", body)
         assert answer.is_success, answer.text
@@ -171,6 +175,17 @@ class Load:
         for hypervisor in self._providers.values():
             hypervisor.drop(wanted.source)
         self._images.drop(wanted.source)
+
+    @contextlib.contextmanager
+    def failing_with(self, *codes: str) -> Iterator[None]:
+        """What is in flight, and what begins in this block, may fail so."""
+        self._codes = codes
+        for wanted in self.in_flight():
+            wanted.may_fail(*codes)
+        try:
+            yield
+        finally:
+            self._codes = ()
 
     async def look(self, among: Sequence[Wanted]) -> None:
         """Note which of them have ended."""

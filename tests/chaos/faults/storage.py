@@ -3,7 +3,6 @@
 import asyncio
 
 from tests.chaos.faults.base import fault
-from tests.chaos.faults.hosts import on
 from tests.chaos.volume import Volume
 from tests.chaos.world import World
 
@@ -22,8 +21,6 @@ NO_ROOM = (
 @fault()
 async def work_dir_full(world: World) -> None:
     machine = world.machine()
-    for wanted in await on(world, machine):
-        wanted.may_fail(*NO_ROOM)
     assert machine.volume is not None
     await _full(world, machine.volume)
 
@@ -43,8 +40,8 @@ async def service_disk_full(world: World) -> None:
 
 
 async def _full(world: World, volume: Volume) -> None:
-    volume.fill()
-    await asyncio.sleep(world.outage(10))
-    volume.free()
-    for wanted in world.load.in_flight():
-        wanted.may_fail(*NO_ROOM)
+    """Those that begin meanwhile meet it as well."""
+    with world.load.failing_with(*NO_ROOM):
+        volume.fill()
+        await asyncio.sleep(world.outage(10))
+        volume.free()
