@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from app.actions.provider_way import ssh_place
 from app.actions.providers import Providers
 from app.errors import (
     AppError,
@@ -17,7 +18,6 @@ from app.errors import (
 from app.models.columns import now
 from app.models.providers import Provider, ProviderState, ProviderStatus
 from app.providers.base import ProviderAccess
-from app.providers.urls import Reach
 from app.proxy.host_keys import fingerprint
 from app.services import providers
 
@@ -43,7 +43,7 @@ async def _found(asking: Providers, row: Provider) -> ProviderStatus:
     """What is found now; a failure is told in the status."""
     try:
         access = asking.access_of(row)
-        if access.url.reach is Reach.SSH and access.ssh is not None and access.ssh.host_key is None:
+        if access.ssh is not None and access.ssh.host_key is None and ssh_place(access) is not None:
             return await _unverified(asking, access)
         found = await asking.check(access)
     except AppError as error:

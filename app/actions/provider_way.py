@@ -111,9 +111,18 @@ def _address(access: ProviderAccess) -> HostAddress:
     )
 
 
+def ssh_place(access: ProviderAccess) -> tuple[str, int] | None:
+    """The host and port of the SSH server by which the provider, or its VMs' disks, are reached."""
+    port = kind_of(access.kind).ssh_port(access.url, access.options)
+    return (access.url.host, port) if access.url.host is not None and port is not None else None
+
+
 async def offered_key(access: ProviderAccess, through: SshProxy | None) -> str:
     """The SSH host key that the provider's host shows. Raises ProviderUnreachableError, …."""
-    host, port = _place(access)
+    place = ssh_place(access)
+    if place is None:
+        raise RecordUnreadableError("The provider is not reached by SSH.")
+    host, port = place
     with told_of_provider():
         return await offered_host_key(host, port, through=through)
 

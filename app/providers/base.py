@@ -37,6 +37,12 @@ class ProviderKind(Protocol[O]):
     def sockets(self, options: O) -> tuple[str, ...]:
         """The Unix sockets on the provider's host of which one answers, for URLs that are reached by SSH."""
 
+    def ssh_port(self, url: ProviderUrl, options: O) -> int | None:
+        """The port of the SSH server by which it or its VMs' disks are reached; None where none is."""
+
+    def needs_ssh(self, url: ProviderUrl, options: O) -> bool:
+        """Whether nothing goes without a login in `ssh`; else disks may need it, or nothing does."""
+
 
 @dataclass(frozen=True)
 class SshAccess:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from app.models.common import HostPath, Shape
 from app.models.providers import ProviderCreateBase
-from app.providers.urls import Reach, Scheme
+from app.providers.urls import ProviderUrl, Reach, Scheme
 
 SOCKETS: Final = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock", "/var/run/libvirt/libvirt-sock")
 """libvirtd's; that of the daemon for this hypervisor alone; where older systems have it."""
@@ -44,3 +44,10 @@ class Kvm:
 
     def sockets(self, options: KvmOptions) -> tuple[str, ...]:
         return (options.libvirt_socket,) if options.libvirt_socket else SOCKETS
+
+    def ssh_port(self, url: ProviderUrl, options: KvmOptions) -> int | None:
+        """Disks are brought by SSH, whatever libvirt is asked by."""
+        return url.ssh_port
+
+    def needs_ssh(self, url: ProviderUrl, options: KvmOptions) -> bool:
+        return url.reach is Reach.SSH

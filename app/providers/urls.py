@@ -21,6 +21,7 @@ _FORM: Final = re.compile(
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._~+,=@ -]+)+")
 _USERNAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,255}")
 HIGHEST_PORT: Final = 65535
+SSH_PORT: Final = 22
 
 
 class Reach(StrEnum):
@@ -66,6 +67,13 @@ class ProviderUrl:
     @property
     def effective_port(self) -> int | None:
         return self.port or self.default_port
+
+    @property
+    def ssh_port(self) -> int | None:
+        """The port of the host's SSH server; None where the host is the service's own."""
+        if self.reach is Reach.SSH:
+            return self.effective_port
+        return None if self.reach is Reach.LOCAL else SSH_PORT
 
     def __str__(self) -> str:
         user = f"{self.username}@" if self.username else ""

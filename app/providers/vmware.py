@@ -1,13 +1,24 @@
 """VMware: vCenter and ESXi."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.models.common import HostPath, Shape
 from app.models.providers import ProviderCreateBase
-from app.providers.urls import Reach, Scheme
+from app.providers.urls import HIGHEST_PORT, SSH_PORT, ProviderUrl, Reach, Scheme
+
+
+class Transport(StrEnum):
+    """How the disks of VMs are read."""
+
+    HTTPS = "https"
+    VDDK = "vddk"
+    SSH = "ssh"
+    """From the datastores of an ESXi host, by `ssh`; not of a vCenter, whose hosts have keys of their own."""
 
 
 class VmwareOptions(Shape):
@@ -15,6 +26,20 @@ class VmwareOptions(Shape):
 
     vddk_libdir: HostPath | None = Field(default=None, examples=["/opt/vmware-vix-disklib-distrib"])
     """Where VMware's VDDK lies on the proxy hosts: with it, virt-v2v reads disks faster than over HTTPS."""
+    transport: Transport | None = None
+    """Null: VDDK where `vddk_libdir` is given, else HTTPS."""
+    ssh_port: Annotated[int, Field(ge=1, le=HIGHEST_PORT)] = SSH_PORT
+    """Of the ESXi host's SSH server, for the transport `ssh`."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "VmwareOptions":
+        if self.transport is Transport.VDDK and self.vddk_libdir is None:
+            raise PydanticCustomError("missing", "`vddk` needs `vddk_libdir`")
+        return self
+
+    @property
+    def used_transport(self) -> Transport:
+        return self.transport or (Transport.VDDK if self.vddk_libdir else Transport.HTTPS)
 
 
 class VmwareProviderCreate(ProviderCreateBase):
@@ -36,3 +61,9 @@ class Vmware:
 
     def sockets(self, options: VmwareOptions) -> tuple[str, ...]:
         return ()
+
+    def ssh_port(self, url: ProviderUrl, options: VmwareOptions) -> int | None:
+        return options.ssh_port if self.needs_ssh(url, options) else None
+
+    def needs_ssh(self, url: ProviderUrl, options: VmwareOptions) -> bool:
+        return options.used_transport is Transport.SSH

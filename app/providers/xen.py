@@ -7,7 +7,7 @@ from pydantic import Field
 
 from app.models.common import HostPath, Shape
 from app.models.providers import ProviderCreateBase
-from app.providers.urls import Reach, Scheme
+from app.providers.urls import ProviderUrl, Reach, Scheme
 
 SOCKETS: Final = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtxend-sock", "/var/run/libvirt/libvirt-sock")
 """libvirtd's; that of the daemon for this hypervisor alone; where older systems have it."""
@@ -39,3 +39,10 @@ class Xen:
 
     def sockets(self, options: XenOptions) -> tuple[str, ...]:
         return (options.libvirt_socket,) if options.libvirt_socket else SOCKETS
+
+    def ssh_port(self, url: ProviderUrl, options: XenOptions) -> int | None:
+        """Disks are brought by SSH, whatever libvirt is asked by."""
+        return url.ssh_port
+
+    def needs_ssh(self, url: ProviderUrl, options: XenOptions) -> bool:
+        return url.reach is Reach.SSH

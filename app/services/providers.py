@@ -67,7 +67,7 @@ async def create(session: AsyncSession, body: Any, sealer: Sealer, *, allows_loc
 def _row(body: Any, *, allows_local: bool) -> Provider:
     url = parse_url(kind_of(body.kind), body.url, allows_local=allows_local)
     ssh = SshIdentity(username=body.ssh.username, host_key=body.ssh.host_key) if body.ssh else None
-    _check_fits(url, ssh, body.proxy_host_id)
+    _check_fits(body.kind, url, body.options, ssh, body.proxy_host_id)
     return Provider(
         name=body.name,
         kind=body.kind,
@@ -81,10 +81,12 @@ def _row(body: Any, *, allows_local: bool) -> Provider:
     )
 
 
-def _check_fits(url: ProviderUrl, ssh: SshIdentity | None, proxy_host_id: UUID | None) -> None:
+def _check_fits(
+    kind: str, url: ProviderUrl, options: Shape, ssh: SshIdentity | None, proxy_host_id: UUID | None
+) -> None:
     """Raises UnsupportedPropertyError for what would leave no way to the provider."""
-    if url.reach is Reach.SSH and ssh is None:
-        raise _unfit("/ssh", f"`{url.scheme}` needs a login: give `ssh`.")
+    if ssh is None and kind_of(kind).needs_ssh(url, options):
+        raise _unfit("/ssh", "The provider is reached by SSH, which needs a login: give `ssh`.")
     if url.username is not None and ssh is not None and url.username != ssh.username:
         raise _unfit("/ssh/username", "The URL names another user.")
     if proxy_host_id is not None and url.reach is Reach.LOCAL:
@@ -187,10 +189,10 @@ def _changed(row: Provider, given: Json, *, allows_local: bool) -> Json:
         "ssh": _merged_ssh(row.ssh, given["ssh"]) if "ssh" in given else row.ssh,
         "tls": _merged_tls(row.tls, given["tls"]) if "tls" in given else row.tls,
     }
-    _check_fits(url, wanted["ssh"], wanted["proxy_host_id"])
+    options = _valid_options(row.kind, {**row.options, **given.get("options", {})})
     if "options" in given:
-        options = _valid_options(row.kind, {**row.options, **given["options"]})
         wanted["options"] = options.model_dump(mode="json")
+    _check_fits(row.kind, url, options, wanted["ssh"], wanted["proxy_host_id"])
     return {name: value for name, value in wanted.items() if getattr(row, name) != value}
 
 

@@ -202,10 +202,19 @@ class TlsTrustError(KnownFailureError):
     pattern = r"certificates can't be trusted alone"
 
 
+class SshLoginError(KnownFailureError):
+    code, title = "ssh_login_failed", "The login to the source's host can't be handed to virt-v2v"
+    hint = (
+        "virt-v2v is given it by mounts of its own: connect to the proxy host as root or with `sudo`, or "
+        "read the disks by another transport."
+    )
+    pattern = r"login to the vm's host can't be had alone"
+
+
 class SourceHostKeyError(KnownFailureError):
     code, title = "source_host_key_mismatch", "The source shows another SSH host key than the accepted one"
     hint = "If the host was reinstalled, accept its new key at the provider; else beware."
-    pattern = r"shows another host key than the accepted one"
+    pattern = r"shows another host key than the accepted one|host key verification failed"
 
 
 class SourceNameError(KnownFailureError):
@@ -332,6 +341,7 @@ CATALOGUE: Final[tuple[type[KnownFailureError], ...]] = (
     SourceRunningError,
     SourceLoginError,
     TlsTrustError,
+    SshLoginError,
     SourceCertificateError,
     SourceHostKeyError,
     SourceChangedError,

@@ -88,6 +88,18 @@ async def test_a_login_that_is_missing_or_another_is_pointed_at(providing: Provi
         assert (problem_of(answer), pointers(answer)) == ((422, "unsupported_property"), [pointer])
 
 
+async def test_datastores_are_not_read_by_ssh_without_a_login(providing: Providing) -> None:
+    body = {"name": "x", "kind": "vmware", "url": CLOSED, "options": {"transport": "ssh"}}
+    answer = await providing.api.admin.post(PROVIDERS, json=body)
+    assert (problem_of(answer), pointers(answer)) == ((422, "unsupported_property"), ["/ssh"])
+    made = (await providing.api.admin.post(PROVIDERS, json=body | {"options": {}})).json()
+    changed = await providing.api.admin.patch(path_of(made), json={"options": {"transport": "ssh"}})
+    assert (problem_of(changed), pointers(changed)) == ((422, "unsupported_property"), ["/ssh"])
+    options = {"transport": "vddk"}
+    without_vddk = await providing.api.admin.post(PROVIDERS, json=body | {"options": options})
+    assert problem_of(without_vddk) == (422, "validation_error")
+
+
 async def test_keys_and_certificates_that_can_not_be_read_are_pointed_at(providing: Providing) -> None:
     body = {"name": "x", "kind": "vmware", "url": CLOSED}
     for more, pointer in (

@@ -10,7 +10,7 @@ import pytest
 from tests.support.guest import Guest, boots_to_its_login_prompt
 from tests.support.service import Place, running_place
 from tests.support.vcenter import PASSWORD, USER, Vcenter, running_vcenter
-from tests.support.vcenter_guest import seed_guest
+from tests.support.vcenter_guest import mounted_datastore, seed_guest
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(1500)]
 
@@ -38,6 +38,15 @@ def server(guest: Guest) -> Iterator[Vcenter]:
     with running_vcenter() as found:
         seed_guest(found, guest.root_disk)
         yield found
+
+
+@pytest.fixture
+def esxi(guest: Guest) -> Iterator[Vcenter]:
+    """Its datastore lies where an ESXi host has it, for whoever logs in to this machine."""
+    with running_vcenter("-kind", "esxi") as found:
+        seed_guest(found, guest.root_disk)
+        with mounted_datastore(found):
+            yield found
 
 
 def pinned_provider(place: Place, server: Vcenter) -> Any:
@@ -86,5 +95,53 @@ def test_a_guest_of_a_pinned_vcenter_becomes_a_vm_that_boots(place: Place, serve
     log = place.service.client.get(f"/v1/imports/{import_id}/log").text
     assert "no_verify" not in log
     assert PASSWORD not in log
+    assert place.left_behind() == []
+    boots_to_its_login_prompt([Path(disk["location"]["path"])])
+
+
+def provider_by_ssh(place: Place, esxi: Vcenter) -> Any:
+    """Its SSH host key is shown first, then accepted."""
+    ssh = {"username": "root", "private_key": place.sshd.client_key.get_secret_value()}
+    body = {
+        "name": "esxi-1",
+        "kind": "vmware",
+        "url": f"https://127.0.0.1:{esxi.port}",
+        "username": USER,
+        "password": PASSWORD,
+        "tls": {"ca_pem": esxi.certificate.pem},
+        "ssh": ssh,
+        "options": {"transport": "ssh", "ssh_port": place.sshd.port},
+    }
+    shown = place.service.post("/v1/providers", body, status=201)
+    assert (shown["status"]["state"], shown["status"]["offered_host_key"]) == (
+        "unverified",
+        place.sshd.host_key,
+    )
+    change = {"ssh": {**ssh, "host_key": place.sshd.host_key}, "password": PASSWORD}
+    accepted = place.service.client.patch(f"/v1/providers/{shown['id']}", json=change).json()
+    assert accepted["status"]["state"] == "up", accepted
+    return accepted
+
+
+def test_a_guest_on_an_esxi_host_s_datastore_is_read_by_ssh(place: Place, esxi: Vcenter) -> None:
+    provider = provider_by_ssh(place, esxi)
+    [vm] = place.service.get(f"/v1/providers/{provider['id']}/vms", name="guest")["items"]
+    store = place.sources.parent / "store"
+    store.mkdir()
+    body = {
+        "source": {"kind": "provider_vm", "provider_id": provider["id"], "vm_id": vm["id"]},
+        "storage_domain_id": place.domain("store", "directory", store),
+    }
+
+    import_id = place.service.post("/v1/imports", body, status=202)["id"]
+    ended = place.service.wait(import_id, seconds=CONVERSION_SECONDS)
+
+    assert (ended["state"], ended["problem"]) == ("succeeded", None)
+    made = place.service.get(f"/v1/vms/{ended['vm_id']}")
+    [disk_id] = made["disk_ids"]
+    disk = place.service.get(f"/v1/disks/{disk_id}")
+    timeline = place.service.get(f"/v1/imports/{import_id}/timeline")["items"]
+    [started] = [item["details"]["command"] for item in timeline if item["kind"] == "virt_v2v_started"]
+    assert {"vmx", "ssh"} <= set(started)
     assert place.left_behind() == []
     boots_to_its_login_prompt([Path(disk["location"]["path"])])

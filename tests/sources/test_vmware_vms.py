@@ -1,18 +1,19 @@
 """How virt-v2v is told of a VM of vSphere: libvirt's URL, the password in a file, whom to trust."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
-from app.errors import InvalidSourceError, TlsPinUnsupportedError
+from app.errors import AppError, InvalidSourceError, ProviderRefusedError, TlsPinUnsupportedError
 from app.models.imports import ImportProperties
 from app.models.providers import TlsChecks
-from app.models.vm import VmConfig
+from app.models.vm import SourceDisk, VmConfig
 from app.providers import kind_of, parse_url
-from app.providers.base import ProviderAccess, SourceProvider
-from app.providers.vmware import VmwareOptions
+from app.providers.base import ProviderAccess, SourceProvider, SshAccess
+from app.providers.vmware import Transport, VmwareOptions
 from app.sources.base import Reached, Site
 from app.sources.provider_vms.vmware import VmwareVms
 from app.v2v.command import V2vInput
@@ -210,3 +211,80 @@ def test_disks_can_not_be_left_out_and_nothing_is_only_copied() -> None:
     faults = SOURCE.unsupported(access().url, VmwareOptions(), asked)
 
     assert [pointer for pointer, _ in faults] == ["/disks/0/include", "/conversion/mode"]
+
+
+# --- by SSH from the datastores of an ESXi host ----------------------------------------------------------
+
+ESXI = {"api": "esxi", "vmx": "[datastore 1] it's web/web #1.vmx"}
+
+
+def by_ssh(**changes: Any) -> ProviderAccess:
+    ssh = SshAccess("root", SecretStr("-----KEY-----"), None, "ssh-ed25519 AAAA")
+    options = VmwareOptions(transport=Transport.SSH)
+    return replace(access("https://esxi.example"), **{"ssh": ssh, "options": options, **changes})
+
+
+async def read_by_ssh(config: VmConfig, site: Site) -> None:
+    async def found(vm_id: str) -> VmConfig:
+        return config
+
+    await SOURCE.read("vm-1", site, SourceProvider(by_ssh(), found), without=())
+
+
+def test_virt_v2v_reads_the_file_from_its_datastore_by_the_key() -> None:
+    found = given(vm(**ESXI), by_ssh())
+
+    assert found.argv == (
+        *("-i", "vmx", "-it", "ssh"),
+        "ssh://root@esxi.example:22/vmfs/volumes/datastore%201/it%27s%20web/web%20%231.vmx",
+    )
+    [file] = found.files
+    assert (file.name, file.data, file.secret) == ("provider-secret", b"-----KEY-----\n", True)
+    assert found.preparation is not None
+    assert found.preparation["secret"] == "provider-secret"
+    assert found.preparation["ssh"]["host_key"] == "ssh-ed25519 AAAA"
+    assert SOURCE.abilities(by_ssh().url, by_ssh().options) == {"input:vmx"}
+
+
+def test_a_password_is_named_by_its_file() -> None:
+    ssh = SshAccess("root", None, SecretStr("s3cret & more"), "ssh-ed25519 AAAA")
+    found = given(vm(**ESXI), by_ssh(ssh=ssh, options=VmwareOptions(transport=Transport.SSH, ssh_port=2222)))
+
+    assert found.argv[4:6] == ("-ip", f"{DIRECTORY}/provider-secret")
+    assert found.argv[-1].startswith("ssh://root@esxi.example:2222/")
+    assert [file.data for file in found.files] == [b"s3cret & more"]
+    assert "s3cret" not in str((found.argv, found.preparation))
+
+
+@pytest.mark.parametrize(
+    ("members", "origin", "error"),
+    [
+        ({}, {"api": "vcenter"}, ProviderRefusedError),
+        ({"has_snapshots": True}, {}, InvalidSourceError),
+        (
+            {"disks": (SourceDisk(id="sata0:0", label="Hard disk 1", bus="sata", capacity_bytes=1),)},
+            {},
+            InvalidSourceError,
+        ),
+        ({}, {"vmx": None}, InvalidSourceError),
+        ({}, {"vmx": "web.vmx"}, InvalidSourceError),
+        ({}, {"vmx": "[ds] ../web.vmx"}, InvalidSourceError),
+    ],
+)
+async def test_what_can_t_be_read_by_ssh_is_refused_before_the_start(
+    site: Site, members: dict[str, Any], origin: dict[str, str | None], error: type[AppError]
+) -> None:
+    with pytest.raises(error):
+        await read_by_ssh(vm(**{**ESXI, **origin}).model_copy(update=members), site)
+
+
+async def test_what_can_be_read_by_ssh_is_not_refused(site: Site) -> None:
+    disk = SourceDisk(id="scsi0:0", label="Hard disk 1", bus="scsi", capacity_bytes=1)
+    await read_by_ssh(vm(**ESXI).model_copy(update={"disks": (disk,)}), site)
+
+
+def test_vddk_is_used_only_where_it_is_meant() -> None:
+    options = VmwareOptions(vddk_libdir="/opt/vddk", transport=Transport.HTTPS)
+    assert "vddk" not in given(reached=replace(access(), options=options)).argv
+    with pytest.raises(ValidationError):
+        VmwareOptions(transport=Transport.VDDK)

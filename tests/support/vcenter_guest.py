@@ -1,7 +1,9 @@
 """A real guest in the simulated vCenter: its files on a datastore, its VM in the inventory."""
 
+import contextlib
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,33 @@ def seed_guest(vcenter: Vcenter, image: Path, *, name: str = "guest") -> str:
         task = datacenter.vmFolder.CreateVM_Task(_spec(name, capacity), compute.resourcePool, compute.host[0])
         vm = task.info.result
         assert vm is not None, task.info.error
-        store = next(each for each in datacenter.datastore if each.summary.name == DATASTORE)
+        store = next(
+            each for each in datacenter.datastoreFolder.childEntity if each.summary.name == DATASTORE
+        )
         _fill(Path(store.info.url) / name, image, name, vm.config.uuid)
         identity: str = vm._moId
     return identity
+
+
+@contextlib.contextmanager
+def mounted_datastore(esxi: Vcenter) -> Iterator[None]:
+    """`/vmfs/volumes/NAME` of this machine leads to it meanwhile. It takes root."""
+    with opened(esxi.request("check")) as session:
+        datacenter = session.content.rootFolder.childEntity[0]
+        store = next(
+            each for each in datacenter.datastoreFolder.childEntity if each.summary.name == DATASTORE
+        )
+        directory = Path(store.info.url)
+    place = Path("/vmfs/volumes") / DATASTORE
+    made = [path for path in (place.parent.parent, place.parent) if not path.exists()]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(directory)
+    try:
+        yield
+    finally:
+        place.unlink()
+        for path in reversed(made):
+            path.rmdir()
 
 
 def _spec(name: str, capacity: int) -> Any:

@@ -75,8 +75,7 @@ def ssh_to(login: Login, secret: str, directory: Path, more: list[str] | None = 
     (directory / KNOWN_HOSTS).write_text(f"{ALIAS} {login.host_key}\n", encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
     if login.by_password:
-        _write_askpass(directory / ASKPASS)
-        environment.update(_asking(directory / ASKPASS, secret))
+        environment.update(ask_for(Path(secret), directory))
     options = [f"-o{name}={value}" for name, value in {**OPTIONS, **_way_in(login)}.items()]
     # An OpenSSH of before its agents could be named knows no `none` for them, but `-a` and no socket do.
     identity = [] if login.by_password else ["-i", secret.replace("%", "%%")]
@@ -84,9 +83,14 @@ def ssh_to(login: Login, secret: str, directory: Path, more: list[str] | None = 
     return Ssh([program, "-F", "none", "-T", "-a", "-x", *options, *identity, *where], environment, directory)
 
 
-def _way_in(login: Login) -> dict[str, str]:
+def key_algorithms(login: Login) -> str:
+    """Those in which the host is to show its key, as `HostKeyAlgorithms` has them."""
     kind = login.host_key.partition(" ")[0]
-    algorithms = {"HostKeyAlgorithms": RSA if kind == "ssh-rsa" else kind}
+    return RSA if kind == "ssh-rsa" else kind
+
+
+def _way_in(login: Login) -> dict[str, str]:
+    algorithms = {"HostKeyAlgorithms": key_algorithms(login)}
     if login.by_password:
         return {
             **algorithms,
@@ -97,18 +101,19 @@ def _way_in(login: Login) -> dict[str, str]:
     return {**algorithms, "BatchMode": "yes", "PreferredAuthentications": "publickey"}
 
 
-def _write_askpass(path: Path) -> None:
-    path.write_text(f'#!/bin/sh\nexec cat "${SECRET_VARIABLE}"\n', encoding="ascii")
-    path.chmod(0o700)
+def ask_for(secret: Path, directory: Path) -> dict[str, str]:
+    """The variables by which ssh finds the password in its file, by a program in the directory.
 
-
-def _asking(askpass: Path, secret: str) -> dict[str, str]:
-    """An OpenSSH of before 8.4 asks so where there is a display and no terminal."""
+    An OpenSSH of before 8.4 asks so where there is a display and no terminal.
+    """
+    askpass = directory / ASKPASS
+    askpass.write_text(f'#!/bin/sh\nexec cat "${SECRET_VARIABLE}"\n', encoding="ascii")
+    askpass.chmod(0o700)
     return {
         "SSH_ASKPASS": str(askpass),
         "SSH_ASKPASS_REQUIRE": "force",
         "DISPLAY": ":",
-        SECRET_VARIABLE: secret,
+        SECRET_VARIABLE: str(secret),
     }
 
 

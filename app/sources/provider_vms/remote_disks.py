@@ -8,8 +8,9 @@ from pydantic import SecretStr
 from app.errors import ProviderKeyUnverifiedError, ProviderRefusedError
 from app.models.imports import ImportProperties
 from app.models.vm import DiskFault, ImageFile, PowerState, SourceDisk, VmConfig
+from app.providers import kind_of
 from app.providers.base import ProviderAccess
-from app.providers.urls import Reach
+from app.providers.urls import SSH_PORT
 from app.proxy.agent_client import HostAgent
 from app.proxy.provider_images import RemoteImage, RemoteLogin
 from app.sources.given import given_as_domain
@@ -18,7 +19,6 @@ from app.sources.properties import included
 from app.v2v.command import V2vFile, V2vInput
 
 SECRET_FILE: Final = "provider-secret"  # noqa: S105  # its name
-SSH_PORT: Final = 22
 USUAL_FORMAT: Final = "raw"
 """libvirt's, for a disk whose format the domain doesn't say."""
 OVERLAY_FORMAT: Final = "qcow2"
@@ -69,9 +69,9 @@ def login_of(access: ProviderAccess) -> tuple[RemoteLogin, SecretStr]:
         raise ProviderKeyUnverifiedError(
             f"The SSH host key of provider {access.name!r} was not accepted yet."
         )
-    port = access.url.effective_port if access.url.reach is Reach.SSH else SSH_PORT
+    port = kind_of(access.kind).ssh_port(access.url, access.options) or SSH_PORT
     by_password = ssh.private_key is None
-    return RemoteLogin(host, port or SSH_PORT, ssh.username, ssh.host_key, by_password), secret
+    return RemoteLogin(host, port, ssh.username, ssh.host_key, by_password), secret
 
 
 def given_from_there(
@@ -98,7 +98,7 @@ def given_from_there(
     }
     return V2vInput(
         argv=given.argv,
-        files=(*given.files, V2vFile(SECRET_FILE, _as_file(secret, login), secret=True)),
+        files=(*given.files, secret_file(secret, login)),
         preparation=order,
         disks=given.disks,
     )
@@ -115,7 +115,8 @@ def _images(disk: SourceDisk) -> list[dict[str, str]]:
     return [image.model_dump() for image in (own, *disk.chain)]
 
 
-def _as_file(secret: SecretStr, login: RemoteLogin) -> bytes:
+def secret_file(secret: SecretStr, login: RemoteLogin) -> V2vFile:
     """A private key whose last line has no end is none to ssh."""
     text = secret.get_secret_value()
-    return (text if login.by_password else f"{text.rstrip()}\n").encode()
+    data = text if login.by_password else f"{text.rstrip()}\n"
+    return V2vFile(SECRET_FILE, data.encode(), secret=True)
