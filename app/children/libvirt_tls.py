@@ -127,7 +127,8 @@ def _with_colons(digits: str) -> str:
 
 def _serve(listener: socket.socket, peer: ssl.SSLSocket) -> None:
     """One connection, which is libvirt's; whichever side ends ends both."""
-    with suppress(OSError):
+    # One that was closed here meanwhile has no number any more.
+    with suppress(OSError, ValueError):
         client, _ = listener.accept()
         with client:
             while _moved(client, peer):
