@@ -10,18 +10,26 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from app.errors import GuestUnreadableError, HostCommandError
+from app.errors import (
+    GuestUnreadableError,
+    HostCommandError,
+    InvalidSourceError,
+    MalformedXmlError,
+    VirtV2vMissingError,
+)
+from app.formats.inspection import read_inspection
 from app.models.imports import ImportProperties
 from app.models.proxy_hosts import ProxyHost
 from app.models.vm import Guest, SourceDisk
-from app.proxy.agent_client import AttemptPlace, HostAgent, JobState
+from app.proxy.agent_client import AttemptPlace, HostAgent, JobState, JobStatus
 from app.proxy.mounts import Mount
 from app.sources import source_of
 from app.sources.base import Reached, Site
 from app.sources.scans.base import Found
-from app.v2v.command import V2vInput
+from app.v2v.command import V2vFile, V2vInput
 
-ORDER, RESULT = "inspect.json", "guest.json"
+ORDER, RESULT, INSPECTED = "inspect.json", "guest.json", "inspected.xml"
+ERROR: Final = "virt-v2v-inspector: error: "
 LONGEST_RESULT: Final = 2**20
 POLL_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 3.0
@@ -46,8 +54,10 @@ class Inspector:
         """Raises GuestUnreadableError, and what keeps the host from being asked."""
         async with self._place() as place:
             given = _given(found, place.directory, self.site)
-            await self._launch(place, given, found)
-            return await self._result(place)
+            look = self._by_guestfish if _can_be_opened(given.disks) else self._by_virt_v2v
+            guest = await look(place, given, found)
+        version = self.host.status.virt_v2v.version if self.host.status.virt_v2v else None
+        return guest.model_copy(update={"virt_v2v_version": version})
 
     async def clear(self) -> None:
         """End and remove what an earlier turn may have left."""
@@ -66,7 +76,7 @@ class Inspector:
             clearing = asyncio.ensure_future(self.clear())
             await asyncio.wait_for(asyncio.shield(clearing), CLEAR_SECONDS)
 
-    async def _launch(self, place: AttemptPlace, given: V2vInput, found: Found) -> None:
+    async def _by_guestfish(self, place: AttemptPlace, given: V2vInput, found: Found) -> Guest:
         roots = list((found.reading and found.reading.roots) or self.site.roots)
         order = {
             "roots": roots,
@@ -74,35 +84,75 @@ class Inspector:
             "checked": [_images(disk) for disk in given.disks if _lies_at_source(disk.path, place)],
         }
         await self.agent.write(self.scan_id, self.turn, ORDER, json.dumps(order).encode())
+        argv = self.agent.own("inspect", f"{place.directory}/{ORDER}")
         secret_files = [file for file in given.files if file.secret]
-        for file in secret_files:
+        status = await self._run(argv, secret_files, _preparation(given, roots))
+        if not _is_done(status):
+            raise GuestUnreadableError("The look into the guest ended without an answer.")
+        answer = json.loads(await self._read(f"{place.directory}/{RESULT}"))
+        if "error" in answer:
+            raise GuestUnreadableError(str(answer["error"]))
+        try:
+            return Guest.model_validate(answer)
+        except ValidationError as error:
+            raise GuestUnreadableError("What was found in the guest can't be read.") from error
+
+    async def _by_virt_v2v(self, place: AttemptPlace, given: V2vInput, _: Found) -> Guest:
+        """Disks to which only virt-v2v knows the way: its inspector converts them, and keeps nothing."""
+        path = f"{place.directory}/{INSPECTED}"
+        argv = [f"{self.host.virt_v2v_path}-inspector", "--root", "first", *given.argv, "-O", path]
+        try:
+            status = await self._run(argv, given.files, given.preparation, given.environment)
+        except VirtV2vMissingError as error:
+            raise GuestUnreadableError(
+                "Only virt-v2v-inspector (virt-v2v 2.2) can look into it, and the proxy host has none."
+            ) from error
+        if not _is_done(status):
+            raise GuestUnreadableError(await self._last_words(place))
+        try:
+            return read_inspection(await self._read(path))
+        except MalformedXmlError as error:
+            raise GuestUnreadableError("What was found in the guest can't be read.") from error
+
+    async def _run(
+        self,
+        argv: Sequence[str],
+        files: Sequence[V2vFile],
+        preparation: Mapping[str, Any] | None,
+        environment: Mapping[str, str] | None = None,
+    ) -> JobStatus:
+        """How it ended."""
+        for file in files:
             await self.agent.write(self.scan_id, self.turn, file.name, file.data, mode=file.mode)
-        await self.agent.launch(
+        status = await self.agent.launch(
             self.scan_id,
             self.turn,
-            self.agent.own("inspect", f"{place.directory}/{ORDER}"),
-            environment={"LIBGUESTFS_BACKEND": "direct", **self.host.environment},
-            secret_files=[file.name for file in secret_files],
-            preparation=_preparation(given, roots),
+            argv,
+            environment={"LIBGUESTFS_BACKEND": "direct", **(environment or {}), **self.host.environment},
+            secret_files=[file.name for file in files if file.secret],
+            preparation=preparation,
             mounts=self.mounts,
         )
-
-    async def _result(self, place: AttemptPlace) -> Guest:
-        status = await self.agent.status(self.scan_id)
         while status.state is JobState.RUNNING:
             await asyncio.sleep(POLL_SECONDS)
             status = await self.agent.status(self.scan_id)
-        if status.state is not JobState.EXITED or status.exit_code != 0:
-            raise GuestUnreadableError("The look into the guest ended without an answer.")
-        path = f"{place.directory}/{RESULT}"
-        answer = json.loads(await self.agent.read_result(path, limit_bytes=LONGEST_RESULT))
-        if "error" in answer:
-            raise GuestUnreadableError(str(answer["error"]))
-        version = self.host.status.virt_v2v.version if self.host.status.virt_v2v else None
+        return status
+
+    async def _read(self, path: str) -> bytes:
+        return await self.agent.read_result(path, limit_bytes=LONGEST_RESULT)
+
+    async def _last_words(self, place: AttemptPlace) -> str:
+        """What virt-v2v-inspector said last."""
         try:
-            return Guest.model_validate({**answer, "virt_v2v_version": version})
-        except ValidationError as error:
-            raise GuestUnreadableError("What was found in the guest can't be read.") from error
+            log = (await self._read(f"{place.directory}/job/log")).decode(errors="replace")
+        except InvalidSourceError:
+            log = ""
+        errors = [line.partition(ERROR)[2] for line in log.splitlines() if ERROR in line]
+        return errors[-1] if errors else "virt-v2v-inspector ended without an answer."
+
+
+def _is_done(status: JobStatus) -> bool:
+    return status.state is JobState.EXITED and status.exit_code == 0
 
 
 def _given(found: Found, directory: str, site: Site) -> V2vInput:
@@ -115,9 +165,14 @@ def _given(found: Found, directory: str, site: Site) -> V2vInput:
     spec: Any = reading.source or found.source
     reached = Reached(site.provider.access, site.virt_v2v) if site.provider else None
     given = source_of(spec.kind).input(spec, reading.config, ImportProperties(), directory, reached)
-    if not given.disks or not all(disk.path and disk.format for disk in given.disks):
-        raise GuestUnreadableError("Not all of its disks can be read from the proxy host.")
+    if not given.disks:
+        raise GuestUnreadableError("It has no disks that could be looked into.")
     return given
+
+
+def _can_be_opened(disks: Sequence[SourceDisk]) -> bool:
+    """Whether all of them are there for every program on the proxy host."""
+    return all(disk.path and disk.path.startswith("/") and disk.format for disk in disks)
 
 
 def _lies_at_source(path: str | None, place: AttemptPlace) -> bool:

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from tests.support.guest import Guest, boots_to_its_login_prompt
 from tests.support.newer_virt_v2v import NewerHost, newer_host
 from tests.support.service import Place, running_place
+from tests.support.vcenter import PASSWORD, USER, running_vcenter
+from tests.support.vcenter_guest import seed_guest
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(2400)]
 
@@ -87,3 +90,42 @@ def test_each_of_two_versions_converts_a_guest_into_one_that_boots(place: Place,
         disk = place.service.get(f"/v1/disks/{vm['disk_ids'][0]}")
         boots_to_its_login_prompt([Path(disk["location"]["path"])])
     assert place.left_behind() == []
+
+
+def test_a_guest_of_a_vcenter_is_looked_into_by_each_virt_v2v_inspector(
+    place: Place, newer: NewerHost, guest: Guest
+) -> None:
+    with running_vcenter() as vcenter:
+        vm_id = seed_guest(vcenter, guest.root_disk)
+        body = {
+            "name": "vcenter-1",
+            "kind": "vmware",
+            "url": f"https://127.0.0.1:{vcenter.port}",
+            "username": USER,
+            "password": PASSWORD,
+            "tls": {"ca_pem": vcenter.certificate.pem},
+        }
+        provider = place.service.post("/v1/providers", body, status=201)
+        source = {"kind": "provider_vm", "provider_id": provider["id"], "vm_id": vm_id}
+        items = [
+            scanned(place, {"proxy_host_id": host_id, "source": source, "deep": True})
+            for host_id in (place.proxy_host_id, added(place, newer)["id"])
+        ]
+    assert [item["guest_problem"] for item in items] == [None, None]
+    found = [item["vm"]["guest"] for item in items]
+    assert [guest["distro"] for guest in found] == ["debian", "debian"]
+    assert [guest["virt_v2v_version"][:4] for guest in found] == ["2.2.", "2.6."]
+    # The older one doesn't say what the disks boot by.
+    assert [guest["firmware"] for guest in found] == [None, "bios"]
+
+
+def scanned(place: Place, body: dict[str, Any]) -> Any:
+    """The only item."""
+    path = f"/v1/scans/{place.service.post('/v1/scans', body, status=202)['id']}"
+    deadline = time.monotonic() + CONVERSION_SECONDS
+    while (found := place.service.get(path))["state"] in {"queued", "running"}:
+        assert time.monotonic() < deadline, found
+        time.sleep(1)
+    assert found["state"] == "succeeded", found
+    [item] = found["items"]
+    return item
