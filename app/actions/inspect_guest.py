@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ from app.sources.scans.base import Found
 from app.v2v.command import V2vFile, V2vInput
 
 ORDER, RESULT, INSPECTED = "inspect.json", "guest.json", "inspected.xml"
-ERROR: Final = "virt-v2v-inspector: error: "
+ERROR: Final = re.compile(r"virt-v2v(?:-inspector)?: error: (.*)")
+"""The inspector's, or that of what was made ready for it."""
 LONGEST_RESULT: Final = 2**20
 POLL_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 3.0
@@ -147,7 +149,7 @@ class Inspector:
             log = (await self._read(f"{place.directory}/job/log")).decode(errors="replace")
         except InvalidSourceError:
             log = ""
-        errors = [line.partition(ERROR)[2] for line in log.splitlines() if ERROR in line]
+        errors = ERROR.findall(log)
         return errors[-1] if errors else "virt-v2v-inspector ended without an answer."
 
 

@@ -96,6 +96,7 @@ async def test_it_is_asked_as_virt_v2v_would_be(place: Place) -> None:
     ("does", "told"),
     [
         ("echo 'virt-v2v-inspector: error: no way to the disk'; exit 1", "no way to the disk"),
+        ("echo 'virt-v2v: error: no certificates'; exit 1", "no certificates"),
         ("exit 1", "without an answer"),
         ('while [ "$1" != -O ]; do shift; done; echo "<a/>" >"$2"', "can't be read"),
     ],

@@ -14,7 +14,7 @@ from tests.support.sshd import SshServer
 
 CACHE = Path(__file__).parents[2] / ".cache"
 SUITE = "trixie"
-PACKAGES = "virt-v2v,nbdkit,openssh-server,python3,linux-image-amd64"
+PACKAGES = "virt-v2v,nbdkit,openssh-server,python3,ca-certificates,linux-image-amd64"
 BUILD_SECONDS = 900
 ENTER = """\
 mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount --bind /tmp "$0/tmp" &&
