@@ -14,13 +14,13 @@ from tests.support.sshd import SshServer
 
 CACHE = Path(__file__).parents[2] / ".cache"
 SUITE = "trixie"
-PACKAGES = "virt-v2v,nbdkit,openssh-server,python3,ca-certificates,linux-image-amd64"
+PACKAGES = "virt-v2v,nbdkit,openssh-server,python3,ca-certificates,curl,linux-image-amd64"
 BUILD_SECONDS = 900
 ENTER = """\
-mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount --bind /tmp "$0/tmp" &&
-mkdir -p "$0/run/sshd" && exec chroot "$0" "$@"
+mount --bind "$0" "$0" && cd "$0" && mount -t proc proc proc && mount --rbind /dev dev &&
+mount --bind /tmp tmp && mkdir -p run/sshd && exec chroot . "$@"
 """
-"""It shares `/tmp` with this machine, as proxy hosts share storage."""
+"""It shares `/tmp` with this machine, as proxy hosts share storage; its root is a mount, as theirs are."""
 
 
 @dataclass
