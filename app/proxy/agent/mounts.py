@@ -6,7 +6,6 @@ that ends, so that nothing has to be undone by us.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
@@ -14,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from app.proxy.agent import commands
+from app.proxy.agent import commands, own_mounts
 from app.proxy.agent.refusals import MountFailedError
 from app.proxy.agent.telling import Told
 
@@ -35,7 +34,6 @@ WITHOUT_JOURNAL = {
     "udf": "",
 }
 """The file systems that a device may have, and what keeps each from writing to it even so."""
-_NEW_NAMESPACE, _SLAVE, _RECURSIVE = 0x00020000, 1 << 19, 1 << 14
 _NAME = re.compile("[0-9a-f]{16}")
 
 
@@ -76,12 +74,12 @@ def run_mounted(order_path: str, argv: list[str]) -> None:
 
 
 def _enter_namespace() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_NEW_NAMESPACE) != 0:
-        raise MountFailedError(f"Only root can mount: {os.strerror(ctypes.get_errno())}.")
-    # What the host mounts or unmounts is still heard of; what we mount stays here.
-    if libc.mount(None, b"/", None, _SLAVE | _RECURSIVE, None) != 0:
-        raise MountFailedError(f"The host's mounts can't be left alone: {os.strerror(ctypes.get_errno())}.")
+    if os.geteuid() != 0:
+        raise MountFailedError("Only root can mount exports and devices.")
+    try:
+        own_mounts.leave_the_hosts()
+    except OSError as error:
+        raise MountFailedError(f"The host's mounts can't be left alone: {error}.") from error
 
 
 def _mount(mount: Mount, directory: Path) -> None:

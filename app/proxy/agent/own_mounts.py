@@ -7,13 +7,14 @@ import os
 from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
-MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
 
 
 def leave_the_hosts() -> None:
     """What this process mounts from here on is its own, and that of what comes from it. Raises OSError."""
     _leave()
-    _call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
+    # What the host mounts or unmounts is still heard of.
+    _call("mount", None, b"/", None, MS_REC | MS_SLAVE, None)
 
 
 def bind(source: Path, place: Path) -> None:
