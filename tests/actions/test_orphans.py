@@ -185,11 +185,13 @@ async def test_it_is_marked_again_once(engine: Engine, monkeypatch: pytest.Monke
 async def test_what_somebody_else_has_made_there_meanwhile_is_left_alone(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await given_up_at_its_end(engine, monkeypatch)
+    import_id = await given_up_at_its_end(engine, monkeypatch)
     [directory] = engine.store.iterdir()
     (directory / MARKER_NAME).write_text(f"{OTHERS_ID}\n{OTHERS_ID}\n")
     assert await listed(engine) == [DIRECTORY]
     assert directory.is_dir()
+    # Nothing is left for which the import would have to stay on record.
+    await delete(engine, import_id)
 
 
 async def test_one_part_is_removed_and_only_that_is_forgotten(engine: Engine) -> None:
