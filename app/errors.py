@@ -493,7 +493,8 @@ class UnsafeImageError(ImportFailureError):
 class GuestUnreadableError(ImportFailureError):
     code, title = "guest_unreadable", "Nobody could look into the guest"
     hint = (
-        "It needs guestfish (guestfs-tools, libguestfs-tools) on the proxy host; encrypted disks stay shut. "
+        "It needs guestfish (guestfs-tools, libguestfs-tools) on the proxy host, for vSphere "
+        "virt-v2v-inspector; encrypted disks stay shut. "
         "The VM may be imported all the same."
     )
 

@@ -18,8 +18,8 @@ from app.models.attempts import Attempt, Reservation
 from app.models.imports import VmImport
 from app.models.state import ENDED
 from app.models.vms import Disk, DiskState, Vm, VmName, VmState
-from tests.chaos.volume import Volume
 from tests.support.database import OWNER, PostgresServer
+from tests.support.volume import Volume
 
 NAME = "chaos"
 

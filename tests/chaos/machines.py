@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.chaos.processes import everything, signal_all
 from tests.chaos.road import Road
-from tests.chaos.volume import Volume
 from tests.support.sshd import SshServer
+from tests.support.volume import Volume
 
 LASTING = frozenset({b"watch", b"launch"})
 """The agent's verbs that stay: a launch is the supervisor, too."""

@@ -23,11 +23,11 @@ from tests.chaos.load import Images, Load
 from tests.chaos.machines import Machine
 from tests.chaos.processes import Clock, Program
 from tests.chaos.road import Road
-from tests.chaos.volume import Volume
 from tests.chaos.witness import Truth, Witness, read_truth
 from tests.support.ovirt import make_domain
 from tests.support.redis import RedisServer
 from tests.support.sshd import SshServer, free_port
+from tests.support.volume import Volume
 
 START_SECONDS = 180
 END_SECONDS = 60

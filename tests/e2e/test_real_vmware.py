@@ -70,13 +70,9 @@ def pinned_provider(place: Place, server: Vcenter) -> Any:
     return accepted
 
 
-def test_a_guest_of_a_pinned_vcenter_becomes_a_vm_that_boots(place: Place, server: Vcenter) -> None:
-    """Only the pinned certificate is trusted while it is read: nobody has signed it, and nothing says
-    `no_verify`.
-    """
-    provider = pinned_provider(place, server)
-    listed = place.service.get(f"/v1/providers/{provider['id']}/vms", name="guest")["items"]
-    [vm] = listed
+def imported(place: Place, provider: Any) -> tuple[str, Any]:
+    """The import of the provider's guest, which succeeds, and the VM that it made."""
+    [vm] = place.service.get(f"/v1/providers/{provider['id']}/vms", name="guest")["items"]
     store = place.sources.parent / "store"
     store.mkdir()
     body = {
@@ -88,7 +84,15 @@ def test_a_guest_of_a_pinned_vcenter_becomes_a_vm_that_boots(place: Place, serve
     ended = place.service.wait(import_id, seconds=CONVERSION_SECONDS)
 
     assert (ended["state"], ended["problem"]) == ("succeeded", None)
-    made = place.service.get(f"/v1/vms/{ended['vm_id']}")
+    return import_id, place.service.get(f"/v1/vms/{ended['vm_id']}")
+
+
+def test_a_guest_of_a_pinned_vcenter_becomes_a_vm_that_boots(place: Place, server: Vcenter) -> None:
+    """Only the pinned certificate is trusted while it is read: nobody has signed it, and nothing says
+    `no_verify`.
+    """
+    provider = pinned_provider(place, server)
+    import_id, made = imported(place, provider)
     assert [nic["mac"] for nic in made["nics"]] == ["00:0c:29:00:00:07"]
     [disk_id] = made["disk_ids"]
     disk = place.service.get(f"/v1/disks/{disk_id}")
@@ -125,19 +129,7 @@ def provider_by_ssh(place: Place, esxi: Vcenter) -> Any:
 
 def test_a_guest_on_an_esxi_host_s_datastore_is_read_by_ssh(place: Place, esxi: Vcenter) -> None:
     provider = provider_by_ssh(place, esxi)
-    [vm] = place.service.get(f"/v1/providers/{provider['id']}/vms", name="guest")["items"]
-    store = place.sources.parent / "store"
-    store.mkdir()
-    body = {
-        "source": {"kind": "provider_vm", "provider_id": provider["id"], "vm_id": vm["id"]},
-        "storage_domain_id": place.domain("store", "directory", store),
-    }
-
-    import_id = place.service.post("/v1/imports", body, status=202)["id"]
-    ended = place.service.wait(import_id, seconds=CONVERSION_SECONDS)
-
-    assert (ended["state"], ended["problem"]) == ("succeeded", None)
-    made = place.service.get(f"/v1/vms/{ended['vm_id']}")
+    import_id, made = imported(place, provider)
     [disk_id] = made["disk_ids"]
     disk = place.service.get(f"/v1/disks/{disk_id}")
     timeline = place.service.get(f"/v1/imports/{import_id}/timeline")["items"]

@@ -16,10 +16,10 @@ from app.proxy.agent_client import HostAgent
 from app.v2v.copying import CopyOutput, CopyTarget
 from app.v2v.failures import explain
 from app.v2v.output import DiskPercent, DiskStarted, Said, Stage
-from tests.chaos.volume import Volume
 from tests.support.copies import CopyJob, compared, looked_at
 from tests.support.hosts import marked_pids
 from tests.support.images import MIB, make_backed, make_image
+from tests.support.volume import Volume
 from tests.support.waiting import until
 
 FORMATS = ("raw", "qcow2")

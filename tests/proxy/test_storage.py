@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import DomainUnusableError, FencedError, NoRoomError
 from app.proxy.agent_client import HostAgent
-from tests.chaos.volume import Volume
+from tests.support.volume import Volume
 
 MIB = 1 << 20
 ODD_NAMES = ["plain", "with space", 'it\'s "$(odd)"', "-rf", "new\nline", "ü"]

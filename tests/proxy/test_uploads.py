@@ -22,8 +22,8 @@ from app.errors import (
 )
 from app.proxy.agent_client import HostAgent
 from app.proxy.uploads import Checksum, Receiving
-from tests.chaos.volume import Volume
 from tests.support.hosts import INSTALLATION_ID, agent_at
+from tests.support.volume import Volume
 
 
 class Uploads:

@@ -10,7 +10,6 @@ from app.models.imports import ImportProperties
 from app.models.vm import DiskFault, ImageFile, PowerState, SourceDisk, VmConfig
 from app.providers import kind_of
 from app.providers.base import ProviderAccess
-from app.providers.urls import SSH_PORT
 from app.proxy.agent_client import HostAgent
 from app.proxy.provider_images import RemoteImage, RemoteLogin
 from app.sources.given import given_as_domain
@@ -60,8 +59,9 @@ def _as_found(disk: SourceDisk, image: RemoteImage) -> SourceDisk:
 def login_of(access: ProviderAccess) -> tuple[RemoteLogin, SecretStr]:
     """Raises ProviderRefusedError where the record has no SSH login, ProviderKeyUnverifiedError."""
     ssh, host = access.ssh, access.url.host
+    port = kind_of(access.kind).ssh_port(access.url, access.options)
     secret = ssh and (ssh.private_key or ssh.password)
-    if ssh is None or host is None or not secret:
+    if ssh is None or host is None or port is None or not secret:
         raise ProviderRefusedError(
             f"The disks are read over SSH: give the provider {access.name!r} a login in `ssh`."
         )
@@ -69,7 +69,6 @@ def login_of(access: ProviderAccess) -> tuple[RemoteLogin, SecretStr]:
         raise ProviderKeyUnverifiedError(
             f"The SSH host key of provider {access.name!r} was not accepted yet."
         )
-    port = kind_of(access.kind).ssh_port(access.url, access.options) or SSH_PORT
     by_password = ssh.private_key is None
     return RemoteLogin(host, port, ssh.username, ssh.host_key, by_password), secret
 

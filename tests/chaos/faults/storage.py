@@ -3,8 +3,8 @@
 import asyncio
 
 from tests.chaos.faults.base import fault
-from tests.chaos.volume import Volume
 from tests.chaos.world import World
+from tests.support.volume import Volume
 
 NO_ROOM = (
     "no_room",
