@@ -34,7 +34,7 @@ class VmwareOptions(Shape):
     @model_validator(mode="after")
     def _whole(self) -> "VmwareOptions":
         if self.transport is Transport.VDDK and self.vddk_libdir is None:
-            raise PydanticCustomError("missing", "`vddk` needs `vddk_libdir`")
+            raise PydanticCustomError("needed_with", "`vddk` needs `vddk_libdir`")
         return self
 
     @property

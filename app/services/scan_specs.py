@@ -33,7 +33,7 @@ class ScanCreate(Shape):
     @model_validator(mode="after")
     def _somewhere(self) -> "ScanCreate":
         if self.proxy_host_id is None and self.source.kind not in HAVE_A_PLACE:
-            raise PydanticCustomError("missing", "Give `proxy_host_id`: the path is one on that host")
+            raise PydanticCustomError("needed_with", "Give `proxy_host_id`: the path is one on that host")
         return self
 
 

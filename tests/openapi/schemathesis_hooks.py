@@ -12,7 +12,7 @@ AnyCase = Case[APIOperation[Any, Any, Any, Any]]
 
 PORT = 9
 """Nothing listens there on this machine: generated addresses must lead nowhere else."""
-BEYOND_SCHEMAS = frozenset({"invalid_key", "exactly_one"})
+BEYOND_SCHEMAS = frozenset({"invalid_key", "exactly_one", "needed_with"})
 """Codes of faults that JSON Schema has no words for: keys that can't be read, rules between members."""
 PLACE = b64encode(b"0196f1d2-7c1e-7000-8000-00000000000b").decode()
 METADATA = [f"filename eA==,{place} {PLACE}" for place in ("proxy_host_id", "data_center_id")]
