@@ -16,6 +16,7 @@ from tests.support.engine import Engine, engine_on
 from tests.support.guestfish import StandInGuestfish
 from tests.support.hosts import marked_pids
 from tests.support.sshd import ssh_server
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -58,7 +59,7 @@ async def test_the_guest_is_told_and_nothing_stays_on_the_host(engine: Engine) -
 async def test_what_a_dead_worker_left_is_ended_and_the_look_done_anew(engine: Engine) -> None:
     scan_id = await _add(engine)
     await _leave_running(engine, await engine.context(), scan_id)
-    assert marked_pids({str(scan_id)})
+    await until(lambda: marked_pids({str(scan_id)}) != [])
     async with scanning(await engine.context()):
         shown = await ended(engine, scan_id)
     assert shown.state is ScanState.SUCCEEDED

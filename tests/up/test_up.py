@@ -1,6 +1,7 @@
 """`v2v-import up`: one process tree, ready by itself, gone as a whole."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -75,8 +76,10 @@ class Up:
     def child(self, word: str) -> int | None:
         """The child whose command line ends with this word."""
         for pid in self.children():
-            if Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").endswith(word.encode()):
-                return pid
+            # One that has died since it was listed is none.
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").endswith(word.encode()):
+                    return pid
         return None
 
     def _is_ours(self, entry: Path) -> bool:
